@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What all feeds share: the list of them, the trial at the beginning, the dispatch. */
+
+#include "trackers/feed.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "trackers/feeds/feed_impl.h"
+#include "trackers/probe.h"
+#include "trackers/procfs.h"
+
+enum { TRIAL_MS = 1000 };
+
+static const struct feed_class *const classes[] = {
+#ifdef HAVE_FEED_BPF
+    &feed_bpf,
+#endif
+    &feed_netlink,
+    &feed_poll,
+};
+
+const char *const *feed_names(void)
+{
+    static const char *const names[] = {"bpf", "netlink", "poll", NULL};
+    return names;
+}
+
+static const struct feed_class *find_class(const char *name)
+{
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+        if (strcmp(classes[i]->name, name) == 0)
+            return classes[i];
+    return NULL;
+}
+
+/* ---- the trial --------------------------------------------------------------------------------- */
+
+struct trial {
+    uint32_t pid;
+    bool born, ended;
+    int status;
+};
+
+static void trial_sink(void *context, const struct feed_event *event)
+{
+    struct trial *trial = context;
+    if (event->pid != trial->pid)
+        return;
+    if (event->kind == FEED_FORK || event->kind == FEED_MOVE)
+        trial->born = true;
+    if (event->kind == FEED_EXIT || event->kind == FEED_THREAD_EXIT) {
+        trial->ended = true;
+        trial->status = event->has_status ? event->status : W_EXITCODE(PROBE_EXIT, 0);
+    }
+}
+
+static int trial_wait(struct feed *feed, struct trial *trial, struct wps_error *error)
+{
+    uint64_t deadline = boottime_ns() + TRIAL_MS * UINT64_C(1000000);
+    bool births = feed->class->traits & FEED_TELLS_BIRTHS;
+    for (;;) {
+        int r = feed_drain(feed, 4096, trial_sink, trial);
+        if (r < 0)
+            return wps_error_system(error, r, "cannot read its events");
+        if (trial->ended && (trial->born || !births))
+            break;
+        uint64_t now = boottime_ns();
+        if (now >= deadline)
+            return wps_error_set(error, -ENODATA, "the %s of a trial child was not seen in %d ms",
+                                 trial->ended ? "birth" : "end", TRIAL_MS);
+        struct pollfd pollfd = {.fd = feed->fd, .events = POLLIN};
+        poll(&pollfd, 1, (int)((deadline - now) / 1000000) + 1);
+    }
+    if (trial->status != W_EXITCODE(PROBE_EXIT, 0))
+        return wps_error_set(error, -EBADMSG, "a trial child's end was told with a wrong status %#x",
+                             (unsigned)trial->status);
+    return 0;
+}
+
+static int trial_run(struct feed *feed, int cgroup_fd, struct wps_error *error)
+{
+    struct probe probe = {0};
+    struct proc_stat stat;
+    int r = probe_start(&probe, cgroup_fd, error);
+    if (r < 0)
+        return r;
+    struct trial trial = {.pid = (uint32_t)probe.pid};
+    r = proc_stat_read(&stat, trial.pid);
+    if (r == 0 && feed->class->watch) {
+        struct proc_clock clock = proc_clock_now();
+        r = feed->class->watch(feed, trial.pid,
+                               stat.start_ticks * (UINT64_C(1000000000) / clock.ticks_per_second));
+    }
+    if (r < 0)
+        wps_error_system(error, r, "cannot watch a trial child");
+    probe_release(&probe);
+    if (r == 0)
+        r = trial_wait(feed, &trial, error);
+    probe_end(&probe);
+    return r;
+}
+
+/* A feed that watches a root is tried below it: the root itself is nobody's block. */
+static int trial_in_root(struct feed *feed, int root_fd, struct wps_error *error)
+{
+    char name[32];
+    snprintf(name, sizeof name, "trial-%d", (int)gettid());
+    if (mkdirat(root_fd, name, 0755) < 0 && errno != EEXIST)
+        return wps_error_system(error, -errno, "cannot make a cgroup for a trial child");
+    int r;
+    {
+        _cleanup_close_ int fd = openat(root_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        r = fd < 0 ? wps_error_system(error, -errno, "cannot open the cgroup of a trial child")
+                   : trial_run(feed, fd, error);
+    }
+    /* The child was reaped, but the kernel may take some milliseconds to see the cgroup empty. */
+    for (int i = 0; i < 100 && unlinkat(root_fd, name, AT_REMOVEDIR) < 0 && errno == EBUSY; i++)
+        poll(NULL, 0, 1);
+    return r;
+}
+
+/* ---- the interface ----------------------------------------------------------------------------- */
+
+int feed_open(const char *name, const struct feed_options *options, struct feed **ret_feed,
+              struct wps_error *error)
+{
+    const struct feed_class *class = find_class(name);
+    if (!class)
+        return wps_error_set(error, -ENOSYS, "the feed '%s' is not part of this build", name);
+    struct feed *feed = NULL;
+    int r = class->open(options, &feed, error);
+    if (r < 0)
+        return r;
+    r = options->root_fd >= 0 ? trial_in_root(feed, options->root_fd, error)
+                              : trial_run(feed, -1, error);
+    if (r < 0) {
+        feed_close(&feed);
+        return r;
+    }
+    *ret_feed = feed;
+    return 0;
+}
+
+void feed_close(struct feed **feed_p)
+{
+    if (*feed_p)
+        (*feed_p)->class->close(*feed_p);
+    *feed_p = NULL;
+}
+
+const char *feed_name(const struct feed *feed)
+{
+    return feed->class->name;
+}
+
+unsigned feed_traits(const struct feed *feed)
+{
+    return feed->class->traits;
+}
+
+int feed_fd(const struct feed *feed)
+{
+    return feed->fd;
+}
+
+int feed_drain(struct feed *feed, unsigned max, feed_sink *sink, void *context)
+{
+    return feed->class->drain(feed, max, sink, context);
+}
+
+uint64_t feed_lost(const struct feed *feed)
+{
+    return feed->lost;
+}
+
+uint64_t feed_received(const struct feed *feed)
+{
+    return feed->received;
+}
+
+int feed_watch(struct feed *feed, uint32_t pid, uint64_t start_ns)
+{
+    return feed->class->watch ? feed->class->watch(feed, pid, start_ns) : 0;
+}
+
+void feed_unwatch(struct feed *feed, uint32_t pid)
+{
+    if (feed->class->unwatch)
+        feed->class->unwatch(feed, pid);
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The bpf feed: reads the ring buffer that proctrack.bpf.c fills. The program filters by the cgroup
+ * that it is given as root, so this feed needs one. Losses are counted in the kernel, in memory that
+ * is mapped here: a record is lost only where the ring is full, that is, while there is something to
+ * read, so asking behind a drain misses none.
+ */
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/types.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "trackers/feeds/bpf_record.h"
+#include "trackers/feeds/feed_impl.h"
+#include "trackers/feeds/proctrack.skel.h"
+
+enum { RING_KIB_DEFAULT = 8 * 1024, RING_KIB_MAX = 1024 * 1024 };
+
+_Static_assert((int)BPF_PLACES == (int)FEED_PLACES && (int)BPF_COMM == (int)FEED_COMM, "the record carries the event");
+
+struct bpf_feed {
+    struct feed feed;
+    struct proctrack_bpf *object;
+    struct ring_buffer *ring;
+    uint64_t page_size;
+    /* of the drain that runs */
+    feed_sink *sink;
+    void *context;
+    unsigned left;
+};
+
+/* ---- records to events ------------------------------------------------------------------------- */
+
+static void exec_event(struct feed_event *event, const struct bpf_record *record, size_t size)
+{
+    event->kind = FEED_EXEC;
+    if (record->exec.argv_told > size - sizeof *record)
+        return;
+    event->has_argv = record->exec.argv_told > 0 || record->exec.argv_size == 0;
+    event->argv_cut = record->exec.argv_size > record->exec.argv_told;
+    event->argv = (struct text){(const char *)(record + 1), record->exec.argv_told};
+}
+
+static void exit_event(struct feed_event *event, const struct bpf_record *record,
+                       uint64_t page_size)
+{
+    event->kind = FEED_EXIT;
+    event->has_status = true;
+    event->status = record->exit.status;
+    event->cpu_ns = record->exit.cpu_ns;
+    event->max_rss_bytes = record->exit.max_rss_pages * page_size;
+}
+
+static bool to_event(struct feed_event *event, const struct bpf_record *record, size_t size,
+                     uint64_t page_size)
+{
+    if (size < sizeof *record || record->pid == 0)
+        return false; /* a process of another pid namespace has no number here */
+    *event = (struct feed_event){
+        .pid = record->pid,
+        .parent = record->parent,
+        .creator = record->creator,
+        .time_ns = record->time_ns,
+        .start_ns = record->start_ns,
+        .has_place = true,
+        .comm = {record->comm, strnlen(record->comm, sizeof record->comm)},
+    };
+    memcpy(event->place, record->place, sizeof event->place);
+    switch (record->kind) {
+    case BPF_RECORD_FORK:
+        event->kind = FEED_FORK;
+        return true;
+    case BPF_RECORD_EXEC:
+        exec_event(event, record, size);
+        return true;
+    case BPF_RECORD_EXIT:
+        exit_event(event, record, page_size);
+        return true;
+    case BPF_RECORD_MOVE:
+        event->kind = FEED_MOVE;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static int on_record(void *context, void *data, size_t size)
+{
+    struct bpf_feed *bpf = context;
+    struct feed_event event;
+    bpf->feed.received++;
+    if (to_event(&event, data, size, bpf->page_size))
+        bpf->sink(bpf->context, &event);
+    /* A negative answer stops libbpf behind this record. */
+    return bpf->left-- > 1 ? 0 : -ECANCELED;
+}
+
+static int bpf_drain(struct feed *feed, unsigned max, feed_sink *sink, void *context)
+{
+    struct bpf_feed *bpf = (struct bpf_feed *)feed;
+    uint64_t before = feed->received;
+    bpf->sink = sink;
+    bpf->context = context;
+    bpf->left = max;
+    int r = ring_buffer__consume(bpf->ring);
+    feed->lost = __atomic_load_n(&bpf->object->bss->lost, __ATOMIC_RELAXED);
+    if (r < 0 && r != -ECANCELED)
+        return r;
+    return (int)(feed->received - before);
+}
+
+/* ---- opening ----------------------------------------------------------------------------------- */
+
+static int silent(enum libbpf_print_level level, const char *format, va_list args)
+{
+    (void)level, (void)format, (void)args;
+    return 0;
+}
+
+static unsigned ring_bytes(unsigned kib)
+{
+    unsigned bytes = (unsigned)sysconf(_SC_PAGESIZE);
+    unsigned wanted = (kib == 0 ? RING_KIB_DEFAULT : kib > RING_KIB_MAX ? RING_KIB_MAX : kib) * 1024;
+    while (bytes < wanted)
+        bytes *= 2;
+    return bytes;
+}
+
+/* How deep our own pid namespace is: the number of ids in NSpid. */
+static unsigned pid_namespace_level(void)
+{
+    char line[4096];
+    unsigned level = 0;
+    _cleanup_fclose_ FILE *file = fopen("/proc/self/status", "re");
+    while (file && fgets(line, sizeof line, file))
+        if (strncmp(line, "NSpid:", 6) == 0) {
+            for (const char *p = line + 6; *p; p++)
+                level += *p == '\t';
+            return level > 0 ? level - 1 : 0;
+        }
+    return 0;
+}
+
+static int load(struct bpf_feed *bpf, const struct feed_options *options, struct wps_error *error)
+{
+    struct stat stat;
+    if (fstat(options->root_fd, &stat) < 0)
+        return wps_error_system(error, -errno, "cannot look at the root cgroup");
+    bpf->object = proctrack_bpf__open();
+    if (!bpf->object)
+        return wps_error_system(error, -errno, "cannot open the BPF object");
+    bpf->object->rodata->root_id = stat.st_ino; /* kernfs: the inode number is the cgroup's id */
+    bpf->object->rodata->ns_level = pid_namespace_level();
+    bpf_map__set_max_entries(bpf->object->maps.ring, ring_bytes(options->ring_kib));
+    int r = proctrack_bpf__load(bpf->object);
+    if (r < 0)
+        return wps_error_system(error, r,
+                                "cannot load the BPF programs (needs root, or CAP_BPF and "
+                                "CAP_PERFMON, and a kernel with BTF)");
+    r = proctrack_bpf__attach(bpf->object);
+    if (r < 0)
+        return wps_error_system(error, r, "cannot attach the BPF programs to their tracepoints");
+    bpf->ring = ring_buffer__new(bpf_map__fd(bpf->object->maps.ring), on_record, bpf, NULL);
+    if (!bpf->ring)
+        return wps_error_system(error, -errno, "cannot map the BPF ring buffer");
+    bpf->feed.fd = ring_buffer__epoll_fd(bpf->ring);
+    return 0;
+}
+
+static void bpf_close(struct feed *feed)
+{
+    struct bpf_feed *bpf = (struct bpf_feed *)feed;
+    ring_buffer__free(bpf->ring);
+    proctrack_bpf__destroy(bpf->object);
+    free(bpf);
+}
+
+static int bpf_open(const struct feed_options *options, struct feed **ret_feed,
+                    struct wps_error *error)
+{
+    if (options->root_fd < 0)
+        return wps_error_set(error, -ENOTSUP,
+                             "it filters by cgroup in the kernel and no cgroup tree can be used");
+    struct bpf_feed *bpf = calloc(1, sizeof *bpf);
+    if (!bpf)
+        return wps_error_set(error, -ENOMEM, "out of memory");
+    bpf->feed.class = &feed_bpf;
+    bpf->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+    /* libbpf tells of failures on stderr, which is not ours. */
+    libbpf_print_fn_t before = libbpf_set_print(silent);
+    int r = load(bpf, options, error);
+    libbpf_set_print(before);
+    if (r < 0) {
+        bpf_close(&bpf->feed);
+        return r;
+    }
+    *ret_feed = &bpf->feed;
+    return 0;
+}
+
+const struct feed_class feed_bpf = {
+    .name = "bpf",
+    .traits = FEED_TELLS_BIRTHS | FEED_TELLS_PLACES,
+    .open = bpf_open,
+    .close = bpf_close,
+    .drain = bpf_drain,
+};

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+
+/*
+ * The part of the bpf feed that runs in the kernel: births, program changes, ends and moves of the
+ * processes below one cgroup, filtered here so that all others cost a few loads.
+ *
+ * A process is tracked where its cgroup v2 ancestor at the root's level is the root. The level of the
+ * root is found at the first fork below it (cgroup namespaces hide it from user space).
+ */
+
+#include "kernel_types.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#include "bpf_record.h"
+
+/* Set before loading. */
+const volatile __u64 root_id;      /* cgroup id of the root */
+const volatile __u32 ns_level;     /* depth of the reader's pid namespace */
+
+/* Shared with the reader, who maps it. */
+__s32 root_level = -1;
+__u64 lost;
+
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 8 * 1024 * 1024);
+} ring SEC(".maps");
+
+struct scratch {
+    struct bpf_record record;
+    char argv[BPF_ARGV];
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct scratch);
+} scratch SEC(".maps");
+
+enum { SIGNAL_GROUP_EXIT = 4 };
+
+/* ---- membership ------------------------------------------------------------------------------ */
+
+/* A function of its own, so that the compiler cannot move the way of an older kernel out of its
+ * branch, where the loader would refuse it on a newer one. */
+static __noinline __u64 ancestor_id(struct cgroup *cgroup, int level)
+{
+    level &= BPF_DEPTH - 1; /* the verifier wants it bounded */
+    if (bpf_core_field_exists(cgroup->ancestors)) {
+        struct cgroup *ancestor;
+        if (bpf_core_read(&ancestor, sizeof ancestor, &cgroup->ancestors[level]))
+            return 0;
+        return BPF_CORE_READ(ancestor, kn, id);
+    }
+    struct cgroup___ids *old = (void *)cgroup;
+    __u64 id = 0;
+    bpf_core_read(&id, sizeof id, &old->ancestor_ids[level]);
+    return id;
+}
+
+static __noinline void find_root_level(struct cgroup *cgroup)
+{
+    int depth = cgroup->level;
+    for (int level = 0; level < BPF_DEPTH && level <= depth; level++) {
+        if (ancestor_id(cgroup, level) == root_id) {
+            root_level = level;
+            return;
+        }
+    }
+}
+
+/* True where the cgroup is below the root. */
+static __always_inline bool is_below_root(struct cgroup *cgroup)
+{
+    if (root_level < 0)
+        find_root_level(cgroup);
+    int level = root_level;
+    return level >= 0 && level < cgroup->level && ancestor_id(cgroup, level) == root_id;
+}
+
+static __always_inline void put_places(struct bpf_record *record, struct cgroup *cgroup)
+{
+    for (int i = 0; i < BPF_PLACES; i++) {
+        int level = root_level + 1 + i;
+        record->place[i] = level <= cgroup->level ? ancestor_id(cgroup, level) : 0;
+    }
+}
+
+/* ---- what a record says ----------------------------------------------------------------------- */
+
+/* The number of a task's process in the reader's pid namespace; 0: it has none there. */
+static __always_inline __u32 pid_of(struct task_struct *task)
+{
+    if (ns_level == 0)
+        return task->tgid;
+    struct pid *pid = task->group_leader->thread_pid;
+    int number = 0;
+    if (pid && pid->level >= ns_level)
+        bpf_core_read(&number, sizeof number, &pid->numbers[ns_level].nr);
+    return number;
+}
+
+static __noinline __u64 start_of(struct task_struct *leader)
+{
+    if (bpf_core_field_exists(leader->start_boottime))
+        return BPF_CORE_READ(leader, start_boottime);
+    struct task_struct___old_time *old = (void *)leader;
+    return BPF_CORE_READ(old, real_start_time);
+}
+
+static __always_inline void put_head(struct bpf_record *record, __u32 kind,
+                                     struct task_struct *leader)
+{
+    record->kind = kind;
+    record->pid = pid_of(leader);
+    record->parent = pid_of(leader->real_parent);
+    record->creator = 0;
+    record->time_ns = bpf_ktime_get_boot_ns();
+    record->start_ns = start_of(leader);
+    record->lost = lost;
+    bpf_probe_read_kernel(record->comm, sizeof record->comm, leader->comm);
+}
+
+static __always_inline void send(struct bpf_record *record, __u64 size)
+{
+    if (bpf_ringbuf_output(&ring, record, size, 0))
+        __sync_fetch_and_add(&lost, 1);
+}
+
+/* ---- births, programs, ends, moves ------------------------------------------------------------- */
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+    if (child->pid != child->tgid)
+        return 0;
+    struct cgroup *cgroup = child->cgroups->dfl_cgrp;
+    if (!is_below_root(cgroup))
+        return 0;
+    struct bpf_record record = {};
+    put_head(&record, BPF_RECORD_FORK, child);
+    record.creator = pid_of(parent);
+    put_places(&record, cgroup);
+    send(&record, sizeof record);
+    return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+{
+    struct cgroup *cgroup = task->cgroups->dfl_cgrp;
+    if (!is_below_root(cgroup))
+        return 0;
+    __u32 zero = 0;
+    struct scratch *buffer = bpf_map_lookup_elem(&scratch, &zero);
+    if (!buffer)
+        return 0;
+    struct bpf_record *record = &buffer->record;
+    put_head(record, BPF_RECORD_EXEC, task);
+    put_places(record, cgroup);
+
+    struct mm_struct *mm = task->mm;
+    if (!mm)
+        return 0;
+    unsigned long begin = mm->arg_start;
+    unsigned long size = mm->arg_end - begin;
+    record->exec.argv_size = size;
+    __u64 told = size < BPF_ARGV ? size : BPF_ARGV;
+    if (told > BPF_ARGV) /* for the verifier */
+        told = BPF_ARGV;
+    if (bpf_probe_read_user(buffer->argv, told, (void *)begin))
+        told = 0;
+    record->exec.argv_told = told;
+    send(record, sizeof *record + told);
+    return 0;
+}
+
+/* Of all threads of a process the last one to end sees nobody live; where two end at once both may,
+ * and the reader takes the first. */
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *task)
+{
+    if (task->signal->live.counter != 0)
+        return 0;
+    struct cgroup *cgroup = task->cgroups->dfl_cgrp;
+    if (!is_below_root(cgroup))
+        return 0;
+    struct task_struct *leader = task->group_leader;
+    struct signal_struct *signal = task->signal;
+    struct bpf_record record = {};
+    put_head(&record, BPF_RECORD_EXIT, leader);
+    put_places(&record, cgroup);
+    record.exit.status =
+        signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : leader->exit_code;
+    record.exit.cpu_ns = signal->sum_sched_runtime + task->se.sum_exec_runtime;
+    if (leader != task)
+        record.exit.cpu_ns += leader->se.sum_exec_runtime;
+    record.exit.max_rss_pages = signal->maxrss;
+    send(&record, sizeof record);
+    return 0;
+}
+
+/* The kernel says where to, not where from: every move of a whole process in the unified hierarchy
+ * is told, and the reader knows whether it had been a member. Moves are rare. */
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(on_move, struct cgroup *target, const char *path, struct task_struct *task,
+             bool whole_process)
+{
+    if (!whole_process || target->root->hierarchy_id != 0)
+        return 0;
+    struct bpf_record record = {};
+    put_head(&record, BPF_RECORD_MOVE, task->group_leader);
+    if (is_below_root(target))
+        put_places(&record, target);
+    send(&record, sizeof record);
+    return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

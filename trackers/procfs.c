@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Reading and parsing /proc. */
+
+#include "trackers/procfs.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+#define PF_KTHREAD 0x00200000
+
+/* Reads a file of /proc whole, up to `room` bytes. A process that is gone is -ESRCH, however the
+ * kernel says it. */
+static ssize_t read_proc(const char *path, char *buffer, size_t room)
+{
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? -ESRCH : -errno;
+    size_t size = 0;
+    while (size < room) {
+        ssize_t got = read(fd, buffer + size, room - size);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -errno;
+        if (got == 0)
+            break;
+        size += (size_t)got;
+    }
+    return (ssize_t)size;
+}
+
+static ssize_t read_of_process(uint32_t pid, const char *file, char *buffer, size_t room)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%" PRIu32 "/%s", pid, file);
+    return read_proc(path, buffer, room);
+}
+
+/* ---- stat -------------------------------------------------------------------------------------- */
+
+/* Takes one number from `*at`; fields are parted by single spaces. */
+static bool take_number(const char **at, const char *end, uint64_t *ret)
+{
+    const char *p = *at;
+    bool negative = p < end && *p == '-';
+    uint64_t value = 0;
+    if (negative)
+        p++;
+    const char *digits = p;
+    for (; p < end && isdigit((unsigned char)*p); p++)
+        value = value * 10 + (uint64_t)(*p - '0');
+    if (p == digits)
+        return false;
+    if (p < end && (*p == ' ' || *p == '\n'))
+        p++;
+    *at = p;
+    *ret = negative ? 0 - value : value;
+    return true;
+}
+
+int proc_stat_parse(struct proc_stat *ret, struct text text)
+{
+    enum { FIRST = 4, PPID = 4, FLAGS = 9, UTIME = 14, STIME = 15, THREADS = 20, START = 22,
+           RSS = 24, STATUS = 52 };
+    const char *end = text.at + text.size;
+    const char *open = text.size ? memchr(text.at, '(', text.size) : NULL;
+    const char *close = text.size ? memrchr(text.at, ')', text.size) : NULL;
+    if (!open || !close || close < open || end - close < 4 || close[1] != ' ' || close[3] != ' ')
+        return -EBADMSG;
+
+    uint64_t field[STATUS + 1] = {0};
+    const char *at = text.at;
+    if (!take_number(&at, open, &field[1]))
+        return -EBADMSG;
+    at = close + 4;
+    int seen = FIRST;
+    while (seen <= STATUS && take_number(&at, end, &field[seen]))
+        seen++;
+    if (seen <= RSS)
+        return -EBADMSG;
+
+    struct proc_stat stat = {
+        .pid = (uint32_t)field[1],
+        .state = close[2],
+        .ppid = (uint32_t)field[PPID],
+        .flags = field[FLAGS],
+        .cpu_ticks = field[UTIME] + field[STIME],
+        .threads = field[THREADS],
+        .start_ticks = field[START],
+        .rss_pages = field[RSS],
+        .status = (int)field[STATUS],
+    };
+    size_t size = (size_t)(close - open - 1);
+    if (size >= sizeof stat.comm)
+        size = sizeof stat.comm - 1;
+    memcpy(stat.comm, open + 1, size);
+    *ret = stat;
+    return 0;
+}
+
+int proc_stat_read(struct proc_stat *ret, uint32_t pid)
+{
+    char buffer[1024];
+    ssize_t size = read_of_process(pid, "stat", buffer, sizeof buffer);
+    if (size < 0)
+        return (int)size;
+    return proc_stat_parse(ret, (struct text){buffer, (size_t)size});
+}
+
+bool proc_is_kernel_thread(const struct proc_stat *stat)
+{
+    return stat->flags & PF_KTHREAD;
+}
+
+uint64_t proc_rss_bytes(uint32_t pid)
+{
+    char buffer[128];
+    uint64_t pages;
+    ssize_t size = read_of_process(pid, "statm", buffer, sizeof buffer);
+    const char *at = buffer;
+    if (size <= 0 || !take_number(&at, buffer + size, &pages) ||
+        !take_number(&at, buffer + size, &pages))
+        return 0;
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* ---- argv, cgroup, uid ------------------------------------------------------------------------- */
+
+ssize_t proc_argv_read(char argv[static PROC_ARGV_MAX], uint32_t pid, bool *ret_cut)
+{
+    enum { PADDING = 3 }; /* so many NULs at the end are no empty arguments any more */
+    char more;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%" PRIu32 "/cmdline", pid);
+    ssize_t size = read_proc(path, argv, PROC_ARGV_MAX);
+    if (size < 0)
+        return size;
+    *ret_cut = false;
+    if (size == PROC_ARGV_MAX) {
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+        *ret_cut = fd >= 0 && pread(fd, &more, 1, PROC_ARGV_MAX) == 1;
+    }
+    ssize_t used = size;
+    while (used > 0 && argv[used - 1] == '\0')
+        used--;
+    return size - used >= PADDING ? used : size;
+}
+
+struct text proc_cgroup_parse(struct text text, bool *ret_deleted)
+{
+    static const char deleted[] = " (deleted)";
+    const size_t tail = sizeof deleted - 1;
+    const char *end = text.at + text.size;
+    for (const char *line = text.at; line < end;) {
+        const char *stop = memchr(line, '\n', (size_t)(end - line));
+        size_t size = (size_t)((stop ? stop : end) - line);
+        if (size >= 3 && memcmp(line, "0::", 3) == 0) {
+            struct text path = {line + 3, size - 3};
+            *ret_deleted = path.size > tail &&
+                           memcmp(path.at + path.size - tail, deleted, tail) == 0;
+            if (*ret_deleted)
+                path.size -= tail;
+            return path;
+        }
+        line += size + 1;
+    }
+    *ret_deleted = false;
+    return (struct text){NULL, 0};
+}
+
+int proc_cgroup_read(char **ret_path, uint32_t pid)
+{
+    enum { ROOM = 16 * 1024 }; /* a path is at most 4096 bytes, in each of a dozen hierarchies */
+    _cleanup_free_ char *buffer = malloc(ROOM);
+    if (!buffer)
+        return -ENOMEM;
+    ssize_t size = read_of_process(pid, "cgroup", buffer, ROOM);
+    if (size < 0)
+        return (int)size;
+    bool deleted;
+    struct text path = proc_cgroup_parse((struct text){buffer, (size_t)size}, &deleted);
+    if (!path.at)
+        return -ENOENT;
+    char *copy = strndup(path.at, path.size);
+    if (!copy)
+        return -ENOMEM;
+    *ret_path = copy;
+    return 0;
+}
+
+int proc_uid_read(uid_t *ret_uid, uint32_t pid)
+{
+    char buffer[4096];
+    uint64_t uid;
+    ssize_t size = read_of_process(pid, "status", buffer, sizeof buffer - 1);
+    if (size < 0)
+        return (int)size;
+    buffer[size] = '\0';
+    const char *line = strstr(buffer, "\nUid:\t");
+    if (!line)
+        return -EBADMSG;
+    const char *at = line + strlen("\nUid:\t");
+    if (!take_number(&at, buffer + size, &uid))
+        return -EBADMSG;
+    *ret_uid = (uid_t)uid;
+    return 0;
+}
+
+/* ---- lists of processes ------------------------------------------------------------------------ */
+
+static int append(uint32_t **pids_p, size_t *n_p, size_t *room_p, uint32_t pid)
+{
+    if (*n_p == *room_p) {
+        size_t room = *room_p ? *room_p * 2 : 64;
+        uint32_t *pids = realloc(*pids_p, room * sizeof *pids);
+        if (!pids)
+            return -ENOMEM;
+        *pids_p = pids;
+        *room_p = room;
+    }
+    (*pids_p)[(*n_p)++] = pid;
+    return 0;
+}
+
+int proc_list(uint32_t **ret_pids, size_t *ret_n)
+{
+    _cleanup_free_ uint32_t *pids = NULL;
+    size_t n = 0, room = 0;
+    _cleanup_closedir_ DIR *directory = opendir("/proc");
+    if (!directory)
+        return -errno;
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        const char *at = entry->d_name;
+        uint64_t pid;
+        if (!take_number(&at, at + strlen(at), &pid) || *at)
+            continue;
+        int r = append(&pids, &n, &room, (uint32_t)pid);
+        if (r < 0)
+            return r;
+    }
+    *ret_pids = take_ptr(pids);
+    *ret_n = n;
+    return 0;
+}
+
+/* A task's list of children has no end that is known beforehand. */
+static int children_of_task(const char *path, uint32_t **pids_p, size_t *n_p, size_t *room_p)
+{
+    _cleanup_fclose_ FILE *file = fopen(path, "re");
+    if (!file)
+        return -errno;
+    for (uint32_t pid; fscanf(file, "%" SCNu32, &pid) == 1;) {
+        int r = append(pids_p, n_p, room_p, pid);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int proc_children(uint32_t pid, uint32_t **pids_p, size_t *n_p, size_t *room_p)
+{
+    char path[320];
+    snprintf(path, sizeof path, "/proc/%" PRIu32 "/task", pid);
+    _cleanup_closedir_ DIR *tasks = opendir(path);
+    if (!tasks)
+        return errno == ENOENT || errno == ESRCH ? 0 : -errno;
+    for (struct dirent *entry; (entry = readdir(tasks));) {
+        if (!isdigit((unsigned char)entry->d_name[0]))
+            continue;
+        snprintf(path, sizeof path, "/proc/%" PRIu32 "/task/%s/children", pid, entry->d_name);
+        int r = children_of_task(path, pids_p, n_p, room_p);
+        if (r == -ENOENT && access("/proc/thread-self/children", F_OK) < 0)
+            return -ENOSYS;
+        if (r < 0 && r != -ENOENT && r != -ESRCH)
+            return r;
+    }
+    return 0;
+}
+
+/* ---- time -------------------------------------------------------------------------------------- */
+
+static int64_t clock_ns(clockid_t id)
+{
+    struct timespec now;
+    clock_gettime(id, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+uint64_t boottime_ns(void)
+{
+    return (uint64_t)clock_ns(CLOCK_BOOTTIME);
+}
+
+struct proc_clock proc_clock_now(void)
+{
+    struct proc_clock clock = {.ticks_per_second = (uint64_t)sysconf(_SC_CLK_TCK)};
+    int64_t tick_ms = 1000 / (int64_t)clock.ticks_per_second;
+    int64_t boot_ms = (clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME)) / 1000000;
+    clock.boot_ms = tick_ms > 1 ? boot_ms / tick_ms * tick_ms : boot_ms;
+    return clock;
+}
+
+uint64_t proc_clock_ticks(const struct proc_clock *clock, uint64_t ns)
+{
+    return ns / (UINT64_C(1000000000) / clock->ticks_per_second);
+}
+
+uint64_t proc_clock_ms(const struct proc_clock *clock, uint64_t ticks)
+{
+    return (uint64_t)(clock->boot_ms + (int64_t)(ticks * 1000 / clock->ticks_per_second));
+}

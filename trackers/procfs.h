@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TRACKERS_PROCFS_H
+#define TRACKERS_PROCFS_H
+
+/*
+ * What /proc says of a process (proc (5)), parsed without trust: names hold spaces and brackets,
+ * argument vectors are empty, rewritten or two megabytes long, and the process may be gone between
+ * any two reads. All of it keeps no state; any thread.
+ *
+ * Reading `stat`, `statm` and `status` takes no lock that a process could hold for long. Reading
+ * `cmdline` and `cgroup` can wait: only worker threads do that.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/text.h"
+
+enum {
+    PROC_COMM_MAX = 64,   /* bytes of a name; kernel threads have longer ones than 15 */
+    PROC_ARGV_MAX = 4096, /* bytes of argv that are read */
+};
+
+struct proc_stat {
+    uint32_t pid;
+    char comm[PROC_COMM_MAX];
+    char state; /* R S D Z T t X I ... */
+    uint32_t ppid;
+    uint64_t flags; /* PF_* */
+    uint64_t cpu_ticks;
+    uint64_t threads;
+    uint64_t start_ticks; /* since boot */
+    uint64_t rss_pages;
+    int status; /* of a zombie; 0 where we may not know */
+};
+
+/* Parses the text of /proc/PID/stat. -EBADMSG where it is not one. */
+int proc_stat_parse(struct proc_stat *ret, struct text text);
+
+/* -ESRCH: no such process. */
+int proc_stat_read(struct proc_stat *ret, uint32_t pid);
+
+/* True where the kernel made it for itself. */
+bool proc_is_kernel_thread(const struct proc_stat *stat);
+
+/* Resident set in bytes; 0 where there is none or it cannot be read. */
+uint64_t proc_rss_bytes(uint32_t pid);
+
+/* Reads argv into a buffer; `*ret_cut` where there was more. The padding that programs leave when
+ * they rewrite their argv is taken off. Returns its size in bytes, 0 where it has none; -ESRCH. */
+ssize_t proc_argv_read(char argv[static PROC_ARGV_MAX], uint32_t pid, bool *ret_cut);
+
+/* The path in the unified hierarchy, as in the `0::` line of /proc/PID/cgroup, out of its text:
+ * " (deleted)" is taken off and told. Empty where there is no such line. */
+struct text proc_cgroup_parse(struct text text, bool *ret_deleted);
+
+/* Reads it; the string is the caller's to free. -ESRCH, -ENOENT (no unified hierarchy), -ENOMEM. */
+int proc_cgroup_read(char **ret_path, uint32_t pid);
+
+/* Real uid of a process. -ESRCH. */
+int proc_uid_read(uid_t *ret_uid, uint32_t pid);
+
+/* All pids in /proc, unsorted; the array is the caller's to free. */
+int proc_list(uint32_t **ret_pids, size_t *ret_n);
+
+/* Children of a process, of all its threads, as the kernel links them now; appended to the caller's
+ * array, which is grown as needed. 0 also where it is gone. -ENOSYS: this kernel has no
+ * /proc/PID/task/TID/children. */
+int proc_children(uint32_t pid, uint32_t **pids_p, size_t *n_p, size_t *room_p);
+
+/* ---- time -------------------------------------------------------------------------------------- */
+
+/* The clock that processes' creation times are told in. One clock is made at start and used for
+ * every process, so that the same life has the same number wherever it is named. */
+struct proc_clock {
+    int64_t boot_ms; /* of the Unix epoch, when CLOCK_BOOTTIME was 0, to the clock tick */
+    uint64_t ticks_per_second;
+};
+
+/* Measures it now. */
+struct proc_clock proc_clock_now(void);
+
+uint64_t proc_clock_ticks(const struct proc_clock *clock, uint64_t boottime_ns);
+uint64_t proc_clock_ms(const struct proc_clock *clock, uint64_t ticks);
+
+/* CLOCK_BOOTTIME in nanoseconds. */
+uint64_t boottime_ns(void);
+
+#endif
