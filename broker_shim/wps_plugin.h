@@ -49,7 +49,8 @@ struct wps_option {
     const char *value;
 };
 
-/* One event to publish. All that it points to is the caller's; the host copies before it returns. */
+/* One event to publish. All that it points to is the caller's; the host copies before it returns.
+ */
 struct wps_event {
     uint32_t size;             /* sizeof (struct wps_event) */
     uint32_t persist;          /* how many of this event to keep for late readers; 0: none */
@@ -76,20 +77,20 @@ struct wps_host {
      * end. Any thread, never blocks. Never null. */
     void (*log)(void *context, int level, const char *message);
 
-    /* Publishes an event. Any thread; copies; never blocks. 0: it is in the queue, and events of one
-     * thread leave in the order they were put there. -EAGAIN: the queue is full, the event is not
-     * sent: try later. -EINVAL: not an event (no name, a scope over 245 bytes, data that is not one
-     * msgpack value). -ESHUTDOWN: the host is going down. May be null: then nothing is published and
-     * all else works. */
+    /* Publishes an event. Any thread; copies; never blocks. 0: it is in the queue, and events of
+     * one thread leave in the order they were put there. -EAGAIN: the queue is full, the event is
+     * not sent: try later. -EINVAL: not an event (no name, a scope over 245 bytes, data that is not
+     * one msgpack value). -ESHUTDOWN: the host is going down. May be null: then nothing is
+     * published and all else works. */
     int (*publish)(void *context, const struct wps_event *event);
 };
 
 /* What a plugin is. */
 struct wps_plugin {
-    uint32_t magic; /* WPS_PLUGIN_MAGIC */
-    uint32_t size;  /* sizeof (struct wps_plugin) as the plugin knows it */
-    uint32_t minor; /* WPS_PLUGIN_MINOR as the plugin knows it */
-    uint32_t flags; /* 0 */
+    uint32_t magic;      /* WPS_PLUGIN_MAGIC */
+    uint32_t size;       /* sizeof (struct wps_plugin) as the plugin knows it */
+    uint32_t minor;      /* WPS_PLUGIN_MINOR as the plugin knows it */
+    uint32_t flags;      /* 0 */
     const char *name;    /* lower case word, such as "proctrack" */
     const char *version; /* such as "1.2.0" */
 
@@ -110,14 +111,15 @@ struct wps_plugin {
     /* Frees what open made. */
     void (*close)(void *plugin);
 
-    /* Takes new options while running: those that can be changed are, and one that cannot is -EINVAL
-     * with its name and changes nothing. May be null. */
+    /* Takes new options while running: those that can be changed are, and one that cannot is
+     * -EINVAL with its name and changes nothing. May be null. */
     int (*reload)(void *plugin, const struct wps_option *options, size_t n_options, char *error,
                   size_t error_size);
 
-    /* Names the sockets that the plugin serves, for the host to tell its users: returns the endpoint
-     * number `index` (from 0) and sets `*ret_name` to what it is for, such as "control"; null past
-     * the last. Called between start and stop; the strings live until stop. May be null. */
+    /* Names the sockets that the plugin serves, for the host to tell its users: returns the
+     * endpoint number `index` (from 0) and sets `*ret_name` to what it is for, such as "control";
+     * null past the last. Called between start and stop; the strings live until stop. May be null.
+     */
     const char *(*endpoint)(void *plugin, size_t index, const char **ret_name);
 };
 

@@ -98,4 +98,72 @@ void remove_reply_pack(struct wire_out *out, struct block_version version, bool 
 void stats_reply_pack(struct wire_out *out, const struct named_uint *counters, size_t n_counters,
                       const struct named_int *gauges, size_t n_gauges);
 
+/* ---- reading: what a client receives -------------------------------------------------------- */
+
+/* Each reads the `data` of a reply. -EINVAL with the path of what is wrong; -ENOMEM. Where the
+ * block is unknown, the version read is that of no epoch and seq 0. */
+
+struct uint_view {
+    struct text name;
+    uint64_t value;
+};
+
+struct int_view {
+    struct text name;
+    int64_t value;
+};
+
+struct describe_view {
+    uint64_t protocol;
+    struct text name, version;
+    const msgpack_object *commands; /* an array of str */
+    struct text tracker, feed;
+    struct confidence_view confidence;
+    struct attempt *tried; /* free (3) */
+    size_t n_tried;
+    struct uint_view *limits; /* free (3) */
+    size_t n_limits;
+};
+int describe_reply_read(struct describe_view *ret, const msgpack_object *data,
+                        struct wps_error *error);
+
+int ensure_reply_read(struct ensure_reply *ret, const msgpack_object *data,
+                      struct wps_error *error);
+
+int assign_reply_read(struct block_version *ret_version, uint64_t *ret_assigned,
+                      const msgpack_object *data, struct wps_error *error);
+
+struct list_reply {
+    struct list_reply_head head;
+    struct process_record *processes; /* head.n_processes of them; free (3) */
+};
+int list_reply_read(struct list_reply *ret, const msgpack_object *data, struct wps_error *error);
+
+/* `*ret_blocks` is freed with free (3). */
+int list_all_reply_read(struct block_summary **ret_blocks, size_t *ret_n_blocks,
+                        const msgpack_object *data, struct wps_error *error);
+
+int confidence_reply_read(struct block_version *ret_version, struct confidence_view *ret_confidence,
+                          const msgpack_object *data, struct wps_error *error);
+
+int ok_reply_read(struct block_version *ret_version, bool *ret_ok, const msgpack_object *data,
+                  struct wps_error *error);
+
+struct remove_reply {
+    struct block_version version;
+    bool ok;
+    struct survivor *survivors; /* free (3) */
+    size_t n_survivors;
+};
+int remove_reply_read(struct remove_reply *ret, const msgpack_object *data,
+                      struct wps_error *error);
+
+struct stats_view {
+    struct uint_view *counters; /* free (3) */
+    size_t n_counters;
+    struct int_view *gauges; /* free (3) */
+    size_t n_gauges;
+};
+int stats_reply_read(struct stats_view *ret, const msgpack_object *data, struct wps_error *error);
+
 #endif

@@ -22,8 +22,13 @@ enum control_command {
     CONTROL_COMMANDS, /* how many there are */
 };
 
-/* "describe" and so on. */
+/* "describe" and so on; the string is constant. */
 const char *control_command_name(enum control_command command);
+
+enum {
+    CONTROL_TIMEOUT_MS_DEFAULT = 10000,
+    CONTROL_TIMEOUT_MS_MAX = 24 * 60 * 60 * 1000,
+};
 
 /* Values of all commands together; each command reads those of its row. What is absent has the
  * default that stands here. */
@@ -43,13 +48,19 @@ struct control_request {
     bool include_escaped; /* false */
 };
 
+/* What is not zero by default, for who fills one in:
+ *     struct control_request request = {CONTROL_REQUEST_DEFAULTS, .command = CONTROL_KILL_TREE}; */
+#define CONTROL_REQUEST_DEFAULTS .root = true, .timeout_ms = CONTROL_TIMEOUT_MS_DEFAULT
+
 /* Reads command and data of an envelope. On failure `*ret_code` is the errorcode to answer with
- * (unknown_command, invalid_argument) and `error` the sentence: it names the key, what was expected,
- * and for an unknown command the ones there are. -EINVAL, -ENOSYS. Views point into the request. */
+ * (unknown_command, invalid_argument) and `error` the sentence: it names the key, what was
+ * expected, and for an unknown command the ones there are. -EINVAL, -ENOSYS. Views point into the
+ * request. */
 int control_request_read(struct control_request *ret, const struct request *request,
                          enum errorcode *ret_code, struct wps_error *error);
 
-/* Packs the `data` of a request: only what the command's row allows and what is not the default. */
+/* Packs the `data` of a request: what the command's row needs, and what it allows and is not the
+ * default. `request` was begun with CONTROL_REQUEST_DEFAULTS. */
 void control_request_pack(struct wire_out *out, const struct control_request *request);
 
 #endif

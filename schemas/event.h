@@ -2,8 +2,8 @@
 #ifndef SCHEMAS_EVENT_H
 #define SCHEMAS_EVENT_H
 
-/* The event as it goes over every socket: `{event, scopes?, sender?, persist?, data?}` (PROTOCOL.md,
- * section 3). Absent and empty are the same. */
+/* The event as it goes over every socket: `{event, scopes?, sender?, persist?, data?}`
+ * (PROTOCOL.md, section 3). Absent and empty are the same. */
 
 #include "schemas/names.h"
 #include "schemas/wire.h"

@@ -2,8 +2,8 @@
 #ifndef SCHEMAS_NAMES_H
 #define SCHEMAS_NAMES_H
 
-/* The names of the protocol (PROTOCOL.md, section 2): block ids, sub-scopes, topics. Pure functions,
- * any thread. */
+/* The names of the protocol (PROTOCOL.md, section 2): block ids, sub-scopes, topics. Pure
+ * functions, any thread. */
 
 #include <stdbool.h>
 
@@ -27,7 +27,8 @@ int block_id_check(struct text id, const char *where, struct wps_error *error);
 /* 1 to 3 parts of the block id alphabet (and its rules) joined by '/'. -EINVAL likewise. */
 int subscope_check(struct text scope, const char *where, struct wps_error *error);
 
-/* True where `scope` is `tree` or below it: "bg" covers "bg" and "bg/7" and not "bgx". */
+/* True where `scope` is `tree` or below it: "bg" covers "bg" and "bg/7" and not "bgx". An empty
+ * `tree` is the whole block and covers all. */
 bool subscope_covers(struct text tree, struct text scope);
 
 /* A scope of an event: at most TOPIC_MAX bytes of UTF-8; may be empty. -EINVAL likewise. */

@@ -21,17 +21,39 @@
 #include "base/text.h"
 
 enum {
-    WIRE_DEPTH_MAX = 16, /* nested arrays and maps in a request or an event */
+    WIRE_DEPTH_MAX = 16,   /* nested arrays and maps in a request or an event */
+    WIRE_DEPTH_LIMIT = 32, /* the most that msgpack-c decodes */
+    WIRE_PATH_SIZE = 128,  /* room for the path of a key in errors, and its NUL */
 };
 
-/* ---- reading ------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
-/* Checks that `bytes` begin with one whole msgpack value: every declared length fits in what is
- * left, no extension types or `bin` are refused here, no array or map deeper than `depth_max`
- * (at most 32). On success `*ret_used` (may be null) is its size in bytes.
- * -EBADMSG with a sentence: cut short, too deep, or not msgpack. */
+/* Checks that `bytes` begin with one whole msgpack value: nothing in it is longer than the bytes
+ * that are left, and no array or map lies deeper than `depth_max` (at most WIRE_DEPTH_LIMIT; the
+ * outermost one has depth 1). It takes every type of msgpack, also the ones that the protocol does
+ * not use (bin, ext): who reads such a value by name is told that it has the wrong type. Time is
+ * linear in `size`. On success `*ret_used` (may be null) is the value's size in bytes. -EBADMSG
+ * with a sentence: cut short, too deep, or not msgpack. */
 int wire_check(const void *bytes, size_t size, unsigned depth_max, size_t *ret_used,
                struct wps_error *error);
+
+/* The pairs of a map, straight from its bytes: for who needs a value as it was sent, or what can
+ * still be read of a message that wire_open refuses. Depth does not matter here. */
+struct wire_pairs {
+    struct text rest; /* bytes not yet passed */
+    uint64_t left;    /* pairs not yet passed */
+};
+
+/* `map_bytes` begin with a map. -EBADMSG: they do not. */
+int wire_pairs_begin(struct wire_pairs *ret, struct text map_bytes);
+
+/* Takes the next pair: `*ret_key` is the content of a str key, or has a null `at` where the key is
+ * something else; `*ret_value` is the whole value as it was sent. 1; 0 at the end; -EBADMSG. */
+int wire_pairs_next(struct wire_pairs *pairs, struct text *ret_key, struct text *ret_value);
+
+/* The value of a str key in the bytes of a map, as it was sent (nil too). Of repeated keys the last
+ * counts, as in wire_get. -ENOENT: no such key; -EBADMSG: not a map, or cut short. */
+int wire_find_raw(struct text map_bytes, const char *key, struct text *ret_value);
 
 /* A decoded message. `root` and all it points to live until wire_close and as long as the bytes. */
 struct wire_doc {
@@ -53,10 +75,11 @@ enum wire_type {
     WIRE_STR,      /* struct text; must be valid UTF-8 */
     WIRE_BOOL,     /* bool */
     WIRE_UINT,     /* uint64_t; at most `max` where that is not 0 */
+    WIRE_UINT32,   /* uint32_t; the same */
     WIRE_INT,      /* int64_t */
     WIRE_MAP,      /* const msgpack_object * */
     WIRE_ARRAY,    /* const msgpack_object * */
-    WIRE_STR_LIST, /* const msgpack_object *: an array whose items were seen to be str */
+    WIRE_STR_LIST, /* const msgpack_object *: an array whose items were seen to be valid str */
     WIRE_ANY,      /* const msgpack_object * */
 };
 
@@ -69,12 +92,21 @@ struct wire_field {
     uint64_t max;  /* greatest WIRE_UINT, or 0: any */
 };
 
-/* Reads the keys in `fields` from `map` into `ret` (a struct of the caller's that holds the defaults).
- * Keys that are absent or nil leave their value as it is; the bit 1 << i is set in `*ret_present`
- * (may be null) for field i that was there. `path` names the map in errors: "data".
+/* Reads the keys in `fields` from `map` into `ret` (a struct of the caller's that holds the
+ * defaults). Keys that are absent or nil leave their value as it is; the bit 1 << i is set in
+ * `*ret_present` (may be null) for field i that was there. `path` names the map in errors: "data".
  * -EINVAL: "data.pid: expected uint, got str", "data.pid: missing". At most 64 fields. */
 int wire_read(const msgpack_object *map, const char *path, const struct wire_field *fields,
               size_t n_fields, void *ret, uint64_t *ret_present, struct wps_error *error);
+
+/* One value, as wire_read takes it; `where` is its whole path. A nil one is of a wrong type. */
+int wire_read_value(const msgpack_object *value, const char *where, enum wire_type type,
+                    uint64_t max, void *ret, struct wps_error *error);
+
+/* Writes the path of `key` (or, where it is null, of item `index`) below `path`, for errors:
+ * "data.pid", "data.scopes[1]"; where `path` is "" just "pid". Returns `buffer`. */
+const char *wire_path(char buffer[static WIRE_PATH_SIZE], const char *path, const char *key,
+                      size_t index);
 
 /* "uint", "str", "map" and so on, for sentences. */
 const char *wire_type_name(const msgpack_object *object);
@@ -82,10 +114,11 @@ const char *wire_type_name(const msgpack_object *object);
 /* True where `text` is valid UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool wire_utf8_valid(struct text text);
 
-/* ---- writing ------------------------------------------------------------------------------- */
+/* ---- writing -------------------------------------------------------------------------------- */
 
-/* A growing buffer with a packer on it; clear it and use it again. A write that found no memory is
- * remembered: see wire_out_failed. */
+/* A growing buffer with a packer on it; clear it and use it again: once it has grown, nothing is
+ * allocated any more. A write that found no memory is remembered: see wire_out_failed. The packer
+ * points back at the buffer, so it stays where it was made. */
 struct wire_out {
     msgpack_sbuffer bytes;
     msgpack_packer packer;
@@ -105,6 +138,9 @@ void wire_put_text(struct wire_out *out, struct text text);
 void wire_put_uint(struct wire_out *out, uint64_t value);
 void wire_put_int(struct wire_out *out, int64_t value);
 void wire_put_bool(struct wire_out *out, bool value);
+/* A str from bytes that may not be UTF-8 (a path, a name of the system): what is broken becomes
+ * U+FFFD. */
+void wire_put_repaired(struct wire_out *out, struct text bytes);
 /* Bytes that are one msgpack value already, unchanged. */
 void wire_put_raw(struct wire_out *out, const void *bytes, size_t size);
 void wire_put_object(struct wire_out *out, const msgpack_object *object);
@@ -112,6 +148,7 @@ void wire_put_object(struct wire_out *out, const msgpack_object *object);
 /* A key and its value in one. */
 void wire_pair_str(struct wire_out *out, const char *key, const char *value);
 void wire_pair_text(struct wire_out *out, const char *key, struct text value);
+void wire_pair_repaired(struct wire_out *out, const char *key, struct text bytes);
 void wire_pair_uint(struct wire_out *out, const char *key, uint64_t value);
 void wire_pair_int(struct wire_out *out, const char *key, int64_t value);
 void wire_pair_bool(struct wire_out *out, const char *key, bool value);

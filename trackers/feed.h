@@ -53,6 +53,7 @@ struct feed_event {
     bool has_argv; /* FEED_EXEC: else argv is to be read from /proc */
     bool argv_cut; /* it was longer than what is told */
     struct text argv;
+    struct text path; /* FEED_MOVE: of the cgroup it is in now */
 
     bool has_status; /* FEED_EXIT, FEED_THREAD_EXIT */
     int status;      /* a wait status */
@@ -102,9 +103,8 @@ int feed_fd(const struct feed *feed);
  * it. Loss is no error: see feed_lost. */
 int feed_drain(struct feed *feed, unsigned max, feed_sink *sink, void *context);
 
-/* How many events were lost so far, as exactly as the feed can know; it never falls. Where it grew,
- * something was missed before the event that is handed over next or behind the last one. Cheap: to
- * be asked before and behind each drain. */
+/* How many events were lost so far, as exactly as the feed can know; it never falls. In the callback:
+ * lost before this event. Behind a drain that emptied the feed: lost at all. Cheap. */
 uint64_t feed_lost(const struct feed *feed);
 
 /* Asks to be told of the end of one process, for feeds with FEED_WATCHES; nothing for the others.

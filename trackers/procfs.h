@@ -84,6 +84,8 @@ struct proc_clock proc_clock_now(void);
 
 uint64_t proc_clock_ticks(const struct proc_clock *clock, uint64_t boottime_ns);
 uint64_t proc_clock_ms(const struct proc_clock *clock, uint64_t ticks);
+/* The way back. A time that no process can have been created at gives UINT64_MAX, which is nobody's. */
+uint64_t proc_clock_ticks_of(const struct proc_clock *clock, uint64_t ms);
 
 /* CLOCK_BOOTTIME in nanoseconds. */
 uint64_t boottime_ns(void);

@@ -56,6 +56,8 @@ static void print_event(void *context, const struct feed_event *event)
         printf(" comm=%.*s", (int)event->comm.size, event->comm.at);
     if (event->has_argv)
         print_argv(event->argv);
+    if (event->path.size)
+        printf(" path=%.*s", (int)event->path.size, event->path.at);
     if (event->has_status)
         printf(" status=%#x", (unsigned)event->status);
     if (event->cpu_ns)

@@ -86,6 +86,8 @@ static bool to_event(struct feed_event *event, const struct bpf_record *record, 
         return true;
     case BPF_RECORD_MOVE:
         event->kind = FEED_MOVE;
+        event->path = (struct text){(const char *)(record + 1),
+                                    strnlen((const char *)(record + 1), size - sizeof *record)};
         return true;
     default:
         return false;
@@ -97,10 +99,13 @@ static int on_record(void *context, void *data, size_t size)
     struct bpf_feed *bpf = context;
     struct feed_event event;
     bpf->feed.received++;
+    /* Before the event that is the first behind a loss is handed over, the loss is known. */
+    if (size >= sizeof(struct bpf_record) && ((struct bpf_record *)data)->lost > bpf->feed.lost)
+        bpf->feed.lost = ((struct bpf_record *)data)->lost;
     if (to_event(&event, data, size, bpf->page_size))
         bpf->sink(bpf->context, &event);
     /* A negative answer stops libbpf behind this record. */
-    return bpf->left-- > 1 ? 0 : -ECANCELED;
+    return --bpf->left > 0 ? 0 : -ECANCELED;
 }
 
 static int bpf_drain(struct feed *feed, unsigned max, feed_sink *sink, void *context)
@@ -111,7 +116,9 @@ static int bpf_drain(struct feed *feed, unsigned max, feed_sink *sink, void *con
     bpf->context = context;
     bpf->left = max;
     int r = ring_buffer__consume(bpf->ring);
-    feed->lost = __atomic_load_n(&bpf->object->bss->lost, __ATOMIC_RELAXED);
+    uint64_t lost = __atomic_load_n(&bpf->object->bss->lost, __ATOMIC_RELAXED);
+    if (bpf->left > 0 && lost > feed->lost) /* emptied: nothing that tells of it will come */
+        feed->lost = lost;
     if (r < 0 && r != -ECANCELED)
         return r;
     return (int)(feed->received - before);

@@ -16,6 +16,7 @@ enum {
     BPF_PLACES = 4,
     BPF_COMM = 16,
     BPF_ARGV = 4096, /* bytes of argv that are told; a power of two */
+    BPF_PATH = 512,  /* bytes of a cgroup's path that are told */
     BPF_DEPTH = 32,  /* cgroup levels that are looked at; a power of two */
 };
 
@@ -41,7 +42,7 @@ struct bpf_record {
             __u32 argv_told; /* bytes behind this record; 0 with argv_size: could not be read */
         } exec;
     };
-    /* argv follows, for BPF_RECORD_EXEC */
+    /* argv follows, for BPF_RECORD_EXEC; the cgroup's path and its NUL, for BPF_RECORD_MOVE */
 };
 
 #endif

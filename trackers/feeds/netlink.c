@@ -53,7 +53,9 @@ static void take_message(struct netlink_feed *netlink, int i, uint64_t gap_ns, f
     if (netlink->senders[i].nl_pid != 0)
         return; /* only the kernel is believed */
     netlink->feed.received++;
-    if (netlink_parse(&netlink->sequence, message, gap_ns, &event))
+    bool told = netlink_parse(&netlink->sequence, message, gap_ns, &event);
+    netlink->feed.lost = netlink->sequence.lost;
+    if (told)
         sink(context, &event);
 }
 
@@ -79,7 +81,6 @@ static int netlink_drain(struct feed *feed, unsigned max, feed_sink *sink, void 
             return -errno;
         for (int i = 0; i < n; i++)
             take_message(netlink, i, gap_ns, sink, context);
-        feed->lost = netlink->sequence.lost;
         taken += (unsigned)n;
         if (n < BATCH)
             break;

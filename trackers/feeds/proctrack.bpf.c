@@ -213,11 +213,22 @@ int BPF_PROG(on_move, struct cgroup *target, const char *path, struct task_struc
 {
     if (!whole_process || target->root->hierarchy_id != 0)
         return 0;
-    struct bpf_record record = {};
-    put_head(&record, BPF_RECORD_MOVE, task->group_leader);
+    __u32 zero = 0;
+    struct scratch *buffer = bpf_map_lookup_elem(&scratch, &zero);
+    if (!buffer)
+        return 0;
+    struct bpf_record *record = &buffer->record;
+    put_head(record, BPF_RECORD_MOVE, task->group_leader);
     if (is_below_root(target))
-        put_places(&record, target);
-    send(&record, sizeof record);
+        put_places(record, target);
+    else
+        __builtin_memset(record->place, 0, sizeof record->place);
+    long told = bpf_probe_read_kernel_str(buffer->argv, BPF_PATH, path);
+    if (told < 0)
+        told = 0;
+    if (told > BPF_PATH) /* for the verifier */
+        told = BPF_PATH;
+    send(record, sizeof *record + told);
     return 0;
 }
 

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Everything tied to one loop. */
+
+#include "broker_shim/broker.h"
+
+#include <czmq.h>
+#include <signal.h>
+
+#include "base/cleanup.h"
+#include "broker_shim/descriptors.h"
+#include "broker_shim/endpoint.h"
+#include "broker_shim/event_queue.h"
+#include "broker_shim/log.h"
+#include "broker_shim/plugin_host.h"
+#include "broker_shim/publish.h"
+#include "broker_shim/routing.h"
+#include "broker_shim/rpc.h"
+#include "broker_shim/runtime_dir.h"
+#include "broker_shim/signals.h"
+
+enum {
+    EVENTS_IN_ONE_GO = 256, /* of the plugins, before the other sockets get their turn */
+};
+
+struct broker {
+    struct config config;
+    broker_read_config *read_config;
+    void *read_config_context;
+    struct runtime_dir runtime;
+    struct counters counters;
+    struct event_queue *queue;
+    struct routing routing;
+    struct publish *publish;
+    struct rpc_commands commands;
+    struct rpc *rpc;
+    struct plugin_host *plugins;
+    int signals;
+    zloop_t *loop;
+    bool ready_told;
+};
+
+/* ---- making --------------------------------------------------------------------------------- */
+
+/* czmq takes over SIGINT and SIGTERM, and logs to stdout, unless it is told not to. */
+static void tame_czmq(const struct config *config)
+{
+    zsys_handler_set(NULL);
+    zsys_init();
+    zsys_set_logstream(stderr);
+    zsys_set_io_threads(config->io_threads);
+}
+
+/* The endpoint that is configured, or `name` in the runtime directory. */
+static char *endpoint_of(const struct broker *self, const char *configured, const char *name)
+{
+    char *endpoint;
+    if (configured)
+        return strdup(configured);
+    return asprintf(&endpoint, "ipc://%s/%s", self->runtime.path, name) < 0 ? NULL : endpoint;
+}
+
+static void tell_of_tcp(const char *endpoint)
+{
+    if (strncmp(endpoint, "tcp://", 6) == 0)
+        log_warning("%s: on tcp nobody is asked who they are: whoever reaches it may use it",
+                    endpoint);
+}
+
+static mode_t socket_mode(const struct broker *self)
+{
+    return self->config.allow_others ? 0666 : 0600;
+}
+
+static int make_events(struct broker *self, struct wps_error *error)
+{
+    _cleanup_free_ char *endpoint = endpoint_of(self, self->config.events_endpoint, "events");
+    if (!endpoint)
+        return wps_error_set(error, -ENOMEM, "making the events socket: no memory");
+    tell_of_tcp(endpoint);
+    struct events_options options = {
+        .endpoint = endpoint,
+        .mode = socket_mode(self),
+        .subscriber_queue = (int)self->config.subscriber_queue,
+        .linger_ms = (int)self->config.linger_ms,
+    };
+    return events_new(&self->routing.events, &options, &self->counters, &self->routing.unsent,
+                      error);
+}
+
+static int make_routing(struct broker *self, struct wps_error *error)
+{
+    self->routing.counters = &self->counters;
+    self->routing.unsent_max = self->config.unsent_bytes;
+    wire_out_init(&self->routing.scratch);
+    self->routing.history = history_new(self->config.history_bytes, self->config.history_lists);
+    if (!self->routing.history)
+        return wps_error_set(error, -ENOMEM, "making the history: no memory");
+    return make_events(self, error);
+}
+
+static int make_publish(struct broker *self, struct wps_error *error)
+{
+    _cleanup_free_ char *endpoint = endpoint_of(self, self->config.publish_endpoint, "publish");
+    if (!endpoint)
+        return wps_error_set(error, -ENOMEM, "making the publish socket: no memory");
+    tell_of_tcp(endpoint);
+    struct publish_options options = {
+        .endpoint = endpoint,
+        .mode = socket_mode(self),
+        .queue = (int)self->config.publish_queue,
+        .event_max = self->config.event_bytes,
+    };
+    return publish_new(&self->publish, &options, &self->routing, error);
+}
+
+static int make_rpc(struct broker *self, struct wps_error *error)
+{
+    _cleanup_free_ char *endpoint = endpoint_of(self, self->config.rpc_endpoint, "rpc");
+    if (!endpoint)
+        return wps_error_set(error, -ENOMEM, "making the rpc socket: no memory");
+    tell_of_tcp(endpoint);
+    struct rpc_options options = {
+        .endpoint = endpoint,
+        .mode = socket_mode(self),
+        .queue = (int)self->config.rpc_queue,
+    };
+    int result = rpc_new(&self->rpc, &options, &self->commands, error);
+    if (result < 0)
+        return result;
+    self->commands = (struct rpc_commands){
+        .routing = &self->routing,
+        .queue = self->queue,
+        .plugins = self->plugins,
+        .reply_max = self->config.reply_bytes,
+        .n_endpoints = 3,
+        .endpoints = {{"events", events_endpoint(self->routing.events)},
+                      {"publish", publish_endpoint(self->publish)},
+                      {"rpc", rpc_endpoint(self->rpc)}},
+    };
+    return 0;
+}
+
+static int make_plugins(struct broker *self, struct wps_error *error)
+{
+    struct plugin_host_options options = {
+        .runtime_dir = self->runtime.path,
+        .queue = self->queue,
+        .counters = &self->counters,
+        .stop_timeout_ms = (uint32_t)self->config.stop_timeout_ms,
+    };
+    return plugin_host_new(&self->plugins, &options, self->config.plugins, self->config.n_plugins,
+                           error);
+}
+
+static int take_runtime_dir(struct broker *self, struct wps_error *error)
+{
+    _cleanup_free_ char *path = NULL;
+    int result = runtime_dir_resolve(self->config.runtime_dir, &path, error);
+    if (result < 0)
+        return result;
+    return runtime_dir_open(&self->runtime, path, self->config.allow_others, error);
+}
+
+static int make_all(struct broker *self, struct wps_error *error)
+{
+    int result = signals_open(&self->signals, error);
+    if (result == 0)
+        result = descriptors_prepare(self->config.max_descriptors, self->config.reserve_descriptors,
+                                     error);
+    if (result == 0)
+        result = take_runtime_dir(self, error);
+    if (result < 0)
+        return result;
+    tame_czmq(&self->config);
+    result =
+        event_queue_new(&self->queue, self->config.queue_events, self->config.queue_bytes, error);
+    if (result == 0)
+        result = make_plugins(self, error);
+    if (result == 0)
+        result = make_routing(self, error);
+    if (result == 0)
+        result = make_publish(self, error);
+    if (result == 0)
+        result = make_rpc(self, error);
+    return result;
+}
+
+static void apply_log(const struct config *config)
+{
+    log_set_level((enum wps_log_level)config->log_level);
+    log_set_format((enum log_format)config->log_format);
+}
+
+int broker_new(struct broker **ret, struct config *config, broker_read_config *read_config,
+               void *context, struct wps_error *error)
+{
+    struct broker *self = calloc(1, sizeof *self);
+    if (!self)
+        return wps_error_set(error, -ENOMEM, "making the broker: no memory");
+    self->config = *config;
+    self->read_config = read_config;
+    self->read_config_context = context;
+    self->runtime = RUNTIME_DIR_NONE;
+    self->signals = -1;
+    apply_log(&self->config);
+    int result = make_all(self, error);
+    if (result < 0) {
+        self->config = (struct config){0}; /* stays the caller's */
+        broker_destroy(&self);
+        return result;
+    }
+    *config = (struct config){0};
+    *ret = self;
+    return 0;
+}
+
+void broker_destroy(struct broker **self_p)
+{
+    struct broker *self = *self_p;
+    if (!self)
+        return;
+    *self_p = NULL;
+    bool stuck = self->plugins && plugin_host_is_stuck(self->plugins);
+    zloop_destroy(&self->loop);
+    rpc_destroy(&self->rpc);
+    publish_destroy(&self->publish);
+    events_destroy(&self->routing.events);
+    zsys_shutdown(); /* waits for what is unsent, as long as the sockets' linger says */
+    history_destroy(&self->routing.history);
+    runtime_dir_close(&self->runtime);
+    cleanup_close(&self->signals);
+    if (stuck)
+        return; /* a plugin may still publish, and log */
+    plugin_host_destroy(&self->plugins);
+    event_queue_destroy(&self->queue);
+    wire_out_destroy(&self->routing.scratch);
+    config_clear(&self->config);
+    free(self);
+}
+
+/* ---- what the loop watches ------------------------------------------------------------------ */
+
+static int on_events_socket(zloop_t *loop, zsock_t *socket, void *context)
+{
+    struct broker *self = context;
+    (void)loop, (void)socket;
+    events_receive(self->routing.events);
+    return 0;
+}
+
+static int on_publish_socket(zloop_t *loop, zsock_t *socket, void *context)
+{
+    struct broker *self = context;
+    (void)loop, (void)socket;
+    publish_receive(self->publish);
+    return 0;
+}
+
+static int on_rpc_socket(zloop_t *loop, zsock_t *socket, void *context)
+{
+    struct broker *self = context;
+    (void)loop, (void)socket;
+    rpc_receive(self->rpc);
+    return 0;
+}
+
+/* Sends some of what the plugins published. Returns whether there was anything. */
+static bool send_some(struct broker *self)
+{
+    struct packet *packet = event_queue_take(self->queue, EVENTS_IN_ONE_GO);
+    bool any = packet != NULL;
+    for (struct packet *next; packet; packet = next) {
+        next = packet->next;
+        if (routing_send(&self->routing, packet) < 0)
+            log_error("an event is lost: no memory to send it");
+        packet_release(packet);
+    }
+    return any;
+}
+
+static int on_queue(zloop_t *loop, zmq_pollitem_t *item, void *context)
+{
+    (void)loop, (void)item;
+    send_some(context);
+    return 0;
+}
+
+static void tell_ready(struct broker *self)
+{
+    if (self->ready_told || plugin_host_phase(self->plugins) != PLUGIN_HOST_RUNNING)
+        return;
+    self->ready_told = true;
+    log_info("ready: events at %s, rpc at %s", events_endpoint(self->routing.events),
+             rpc_endpoint(self->rpc));
+}
+
+static int on_plugins(zloop_t *loop, zmq_pollitem_t *item, void *context)
+{
+    struct broker *self = context;
+    (void)loop, (void)item;
+    plugin_host_step(self->plugins);
+    tell_ready(self);
+    return plugin_host_phase(self->plugins) == PLUGIN_HOST_STOPPED ? -1 : 0;
+}
+
+/* ---- signals -------------------------------------------------------------------------------- */
+
+static void reload(struct broker *self)
+{
+    struct config next;
+    struct wps_error error;
+    if (self->read_config(self->read_config_context, &next, &error) < 0) {
+        log_error("nothing is reloaded: %s", error.message);
+        return;
+    }
+    const char *fixed = config_change(&self->config, &next);
+    if (fixed)
+        log_warning("%s has changed: restart the broker for that", fixed);
+    apply_log(&self->config);
+    plugin_host_reload(self->plugins, next.plugins, next.n_plugins);
+    config_clear(&next);
+}
+
+static void change_level(int by)
+{
+    int level = (int)log_level() + by;
+    if (level < WPS_LOG_ERROR || level > WPS_LOG_TRACE)
+        return;
+    log_set_level((enum wps_log_level)level);
+    log_line(level, "wpsd", "log level is %s", log_level_name((enum wps_log_level)level));
+}
+
+static void stop_at_once(struct broker *self)
+{
+    log_error("stopped at once, plugins were still at work");
+    endpoint_unlink(rpc_endpoint(self->rpc));
+    endpoint_unlink(publish_endpoint(self->publish));
+    endpoint_unlink(events_endpoint(self->routing.events));
+    _exit(BROKER_STOPPED_AT_ONCE);
+}
+
+static void stop(struct broker *self, int signal)
+{
+    if (plugin_host_phase(self->plugins) >= PLUGIN_HOST_STOPPING)
+        stop_at_once(self);
+    log_info("stopping, on %s (once more stops at once)", signal == SIGINT ? "SIGINT" : "SIGTERM");
+    plugin_host_stop(self->plugins);
+}
+
+static int on_signal(zloop_t *loop, zmq_pollitem_t *item, void *context)
+{
+    struct broker *self = context;
+    (void)loop, (void)item;
+    for (int signal; (signal = signals_next(self->signals));) {
+        if (signal == SIGHUP)
+            reload(self);
+        else if (signal == SIGUSR1 || signal == SIGUSR2)
+            change_level(signal == SIGUSR1 ? 1 : -1);
+        else
+            stop(self, signal);
+    }
+    return plugin_host_phase(self->plugins) == PLUGIN_HOST_STOPPED ? -1 : 0;
+}
+
+/* ---- running -------------------------------------------------------------------------------- */
+
+static int watch(struct broker *self, int fd, zloop_fn *handler)
+{
+    zmq_pollitem_t item = {.fd = fd, .events = ZMQ_POLLIN};
+    return zloop_poller(self->loop, &item, handler, self);
+}
+
+static int make_loop(struct broker *self)
+{
+    self->loop = zloop_new();
+    if (!self->loop)
+        return -ENOMEM;
+    zloop_set_nonstop(self->loop, true);
+    int failed =
+        watch(self, self->signals, on_signal) |
+        watch(self, plugin_host_wake_fd(self->plugins), on_plugins) |
+        watch(self, plugin_host_timer_fd(self->plugins), on_plugins) |
+        watch(self, event_queue_fd(self->queue), on_queue) |
+        zloop_reader(self->loop, rpc_socket(self->rpc), on_rpc_socket, self) |
+        zloop_reader(self->loop, events_socket(self->routing.events), on_events_socket, self) |
+        zloop_reader(self->loop, publish_socket(self->publish), on_publish_socket, self);
+    return failed ? -ENOMEM : 0;
+}
+
+static enum broker_status status(const struct broker *self)
+{
+    if (plugin_host_is_stuck(self->plugins))
+        return BROKER_PLUGIN_STUCK;
+    return plugin_host_failed(self->plugins) ? BROKER_PLUGIN_FAILED : BROKER_ENDED;
+}
+
+enum broker_status broker_run(struct broker *self)
+{
+    if (make_loop(self) < 0) {
+        log_error("making the loop: no memory");
+        return BROKER_FAILED;
+    }
+    on_plugins(self->loop, NULL, self);
+    if (plugin_host_phase(self->plugins) != PLUGIN_HOST_STOPPED)
+        zloop_start(self->loop);
+    event_queue_close(self->queue);
+    while (send_some(self))
+        ;
+    return status(self);
+}

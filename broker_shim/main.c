@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* wpsd: reads its options, then is the broker until it is told to end. */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "broker_shim/broker.h"
+#include "broker_shim/log.h"
+#include "broker_shim/plugin_host.h"
+
+/* The arguments, for those who read them again. */
+struct arguments {
+    int count;
+    char **values;
+};
+
+static int help(void)
+{
+    config_help(stdout);
+    puts("\n"
+         "Signals: SIGINT and SIGTERM stop it in order, a second one at once; SIGHUP reads the\n"
+         "configuration again and hands the plugins their options; SIGUSR1 and SIGUSR2 log more\n"
+         "and less.\n"
+         "\n"
+         "Exit status: 0 ended in order; 1 something could not be made; 2 wrong option or\n"
+         "configuration; 3 a plugin failed; 4 another broker runs in the runtime directory;\n"
+         "5 a plugin did not stop in time; 6 stopped at once by a second signal.");
+    return BROKER_ENDED;
+}
+
+static int check_plugin(const struct plugin_spec *spec)
+{
+    struct wps_error error;
+    char name[160];
+    int result = plugin_host_check(spec, "/", name, sizeof name, &error);
+    if (result < 0) {
+        fprintf(stderr, "%s\n", error.message);
+        return BROKER_PLUGIN_FAILED;
+    }
+    printf("%s: %s\n", spec->file, name);
+    return BROKER_ENDED;
+}
+
+static int read_config(void *context, struct config *ret, struct wps_error *error)
+{
+    const struct arguments *arguments = context;
+    enum config_action action;
+    return config_read(ret, &action, arguments->count, arguments->values, error);
+}
+
+static int serve(struct arguments *arguments, struct config *config)
+{
+    struct wps_error error;
+    struct broker *broker;
+    umask(0077); /* sockets are bound before their mode can be set */
+    int result = broker_new(&broker, config, read_config, arguments, &error);
+    if (result < 0) {
+        log_error("%s", error.message);
+        return result == -EADDRINUSE ? BROKER_OTHER_RUNS : BROKER_FAILED;
+    }
+    int status = broker_run(broker);
+    broker_destroy(&broker);
+    if (status == BROKER_PLUGIN_STUCK)
+        _exit(status); /* a plugin's threads still run: nothing may be torn down under them */
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments = {argc, argv};
+    struct config config;
+    enum config_action action;
+    struct wps_error error;
+    if (config_read(&config, &action, argc, argv, &error) < 0) {
+        fprintf(stderr, "wpsd: %s\n", error.message);
+        return BROKER_USAGE;
+    }
+    int status;
+    if (action == CONFIG_HELP)
+        status = help();
+    else if (action == CONFIG_VERSION)
+        status = printf("wpsd %s\n", PROCTRACK_VERSION) < 0;
+    else if (action == CONFIG_CHECK_PLUGIN)
+        status = check_plugin(&config.plugins[0]);
+    else
+        status = serve(&arguments, &config);
+    config_clear(&config);
+    return status;
+}

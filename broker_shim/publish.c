@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Events in from other services. */
+
+#include "broker_shim/publish.h"
+
+#include "broker_shim/endpoint.h"
+#include "broker_shim/log.h"
+#include "broker_shim/peer.h"
+
+enum {
+    RECEIVED_IN_ONE_GO = 64, /* so that the other sockets get their turn */
+};
+
+struct publish {
+    zsock_t *socket;
+    void *handle;
+    char *endpoint;
+    bool ipc;
+    struct routing *routing;
+};
+
+/* XSUB passes on nothing that nobody asked for: one byte 1 and no prefix ask for everything. */
+static int subscribe_to_all(struct publish *self, struct wps_error *error)
+{
+    if (zmq_send(self->handle, "\x01", 1, 0) < 0)
+        return wps_error_set(error, -EIO, "subscribing on the publish socket: %s",
+                             zmq_strerror(errno));
+    return 0;
+}
+
+static void set_options(zsock_t *socket, const struct publish_options *options)
+{
+    zsock_set_rcvhwm(socket, options->queue);
+    zsock_set_linger(socket, 0);
+    zsock_set_maxmsgsize(socket, (int)options->event_max);
+    zsock_set_backlog(socket, SOMAXCONN);
+    zsock_set_tcp_keepalive(socket, 1);
+}
+
+int publish_new(struct publish **ret, const struct publish_options *options,
+                struct routing *routing, struct wps_error *error)
+{
+    struct publish *self = calloc(1, sizeof *self);
+    if (!self || !(self->socket = zsock_new(ZMQ_XSUB))) {
+        free(self);
+        return wps_error_set(error, -ENOMEM, "making the publish socket: no memory");
+    }
+    self->handle = zsock_resolve(self->socket);
+    self->routing = routing;
+    self->ipc = endpoint_is_ipc(options->endpoint);
+    set_options(self->socket, options);
+    int result =
+        endpoint_bind(self->socket, options->endpoint, options->mode, &self->endpoint, error);
+    if (result == 0)
+        result = subscribe_to_all(self, error);
+    if (result < 0) {
+        publish_destroy(&self);
+        return result;
+    }
+    *ret = self;
+    return 0;
+}
+
+void publish_destroy(struct publish **self_p)
+{
+    struct publish *self = *self_p;
+    if (!self)
+        return;
+    *self_p = NULL;
+    zsock_destroy(&self->socket);
+    endpoint_unlink(self->endpoint);
+    free(self->endpoint);
+    free(self);
+}
+
+const char *publish_endpoint(const struct publish *self)
+{
+    return self->endpoint;
+}
+
+zsock_t *publish_socket(struct publish *self)
+{
+    return self->socket;
+}
+
+static struct text bytes_of(zmq_msg_t *frame)
+{
+    return (struct text){zmq_msg_data(frame), zmq_msg_size(frame)};
+}
+
+static bool is_a_scope_of(struct text topic, const struct event *event)
+{
+    if (event->n_scopes == 0)
+        return topic.size == 0;
+    for (size_t i = 0; i < event->n_scopes; i++)
+        if (text_equal(event->scopes[i], topic))
+            return true;
+    return false;
+}
+
+static int take(struct publish *self, zmq_msg_t *topic, zmq_msg_t *body, struct wps_error *error)
+{
+    if (!peer_is_permitted(body, self->ipc))
+        return wps_error_set(error, -EPERM, "its sender is another user");
+    struct text bytes = bytes_of(body);
+    struct event_doc doc;
+    int result = event_open(&doc, bytes.at, bytes.size, "", error);
+    if (result < 0)
+        return result;
+    if (is_a_scope_of(bytes_of(topic), &doc.event))
+        result = routing_send_from_outside(self->routing, &doc.event, "", error);
+    else
+        result = wps_error_set(error, -EINVAL, "its topic is none of its scopes");
+    event_close(&doc);
+    return result;
+}
+
+/* Receives one whole message and keeps its first two frames. Returns the number of its frames, 0
+ * where there is no message. */
+static size_t receive_frames(struct publish *self, zmq_msg_t frames[2])
+{
+    zmq_msg_t more_frames;
+    size_t n = 0;
+    bool more = true;
+    zmq_msg_init(&more_frames);
+    while (more) {
+        zmq_msg_t *frame = n < 2 ? &frames[n] : &more_frames;
+        if (zmq_msg_recv(frame, self->handle, ZMQ_DONTWAIT) < 0)
+            break;
+        more = zmq_msg_more(frame);
+        n++;
+    }
+    zmq_msg_close(&more_frames);
+    return n;
+}
+
+static bool receive_one(struct publish *self)
+{
+    struct counters *counters = self->routing->counters;
+    struct wps_error error;
+    zmq_msg_t frames[2];
+    zmq_msg_init(&frames[0]);
+    zmq_msg_init(&frames[1]);
+    size_t n = receive_frames(self, frames);
+    if (n > 0) {
+        counter_add(&counters->publish_received, 1);
+        int result = n == 2 ? take(self, &frames[0], &frames[1], &error)
+                            : wps_error_set(&error, -EINVAL, "it has %zu frames, not 2", n);
+        if (result < 0) {
+            counter_add(&counters->publish_dropped, 1);
+            log_debug("dropped a message on the publish socket: %s", error.message);
+        }
+    }
+    zmq_msg_close(&frames[0]);
+    zmq_msg_close(&frames[1]);
+    return n > 0;
+}
+
+void publish_receive(struct publish *self)
+{
+    for (int i = 0; i < RECEIVED_IN_ONE_GO; i++)
+        if (!receive_one(self))
+            return;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BROKER_ROUTING_H
+#define BROKER_ROUTING_H
+
+/* Where events of all three origins meet (plugins, the publish socket, `eventpublish`): into the
+ * history, where they ask for it, and out to the subscribers. The broker's thread only. */
+
+#include "broker_shim/counters.h"
+#include "broker_shim/events.h"
+#include "broker_shim/history.h"
+
+struct routing {
+    struct events *events;
+    struct history *history;
+    struct counters *counters;
+    /* Bytes in messages (events, great replies) that their receivers have not taken yet, and from
+     * where on nothing more is taken from outside. What plugins publish still goes out: the queues'
+     * limits bound it. */
+    _Atomic size_t unsent;
+    size_t unsent_max;
+    struct wire_out scratch;
+};
+
+/* 0, or -ENOBUFS with a sentence: too much is unsent. */
+int routing_check_unsent(const struct routing *self, struct wps_error *error);
+
+/* Keeps and sends one event. Returns the number of messages, or -ENOMEM. The packet stays the
+ * caller's. */
+int routing_send(struct routing *self, struct packet *packet);
+
+/* The same for an event that came from outside. -EPERM: its name is a plugin's ("agent:...").
+ * -ENOBUFS: too much is unsent. -ENOMEM. The sentence's path begins with `where`: "data.event:
+ * ...". */
+int routing_send_from_outside(struct routing *self, const struct event *event, const char *where,
+                              struct wps_error *error);
+
+#endif

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Requests in, replies out. */
+
+#include "broker_shim/rpc.h"
+
+#include "base/cleanup.h"
+#include "broker_shim/descriptors.h"
+#include "broker_shim/endpoint.h"
+#include "broker_shim/log.h"
+#include "broker_shim/peer.h"
+
+enum {
+    ANSWERED_IN_ONE_GO = 64,      /* so that events get their turn */
+    FRAMES = 3,                   /* who asks, the delimiter, the request */
+    COPIED_BYTES_MAX = 64 * 1024, /* a greater reply is handed over to ZeroMQ, and counted */
+};
+
+struct rpc {
+    zsock_t *socket;
+    void *handle;
+    char *endpoint;
+    bool ipc;
+    struct rpc_commands *commands;
+    struct wire_out reply;
+};
+
+static void set_options(zsock_t *socket, const struct rpc_options *options)
+{
+    zsock_set_rcvhwm(socket, options->queue);
+    zsock_set_sndhwm(socket, options->queue);
+    zsock_set_linger(socket, 0);
+    zsock_set_maxmsgsize(socket, REQUEST_BYTES_ANSWERED);
+    zsock_set_backlog(socket, SOMAXCONN);
+    zsock_set_tcp_keepalive(socket, 1);
+    /* A client that comes back under the name it chose must not be taken for its dead self. */
+    zsock_set_router_handover(socket, 1);
+}
+
+int rpc_new(struct rpc **ret, const struct rpc_options *options, struct rpc_commands *commands,
+            struct wps_error *error)
+{
+    struct rpc *self = calloc(1, sizeof *self);
+    if (!self || !(self->socket = zsock_new(ZMQ_ROUTER))) {
+        free(self);
+        return wps_error_set(error, -ENOMEM, "making the rpc socket: no memory");
+    }
+    self->handle = zsock_resolve(self->socket);
+    self->commands = commands;
+    self->ipc = endpoint_is_ipc(options->endpoint);
+    wire_out_init(&self->reply);
+    set_options(self->socket, options);
+    int result =
+        endpoint_bind(self->socket, options->endpoint, options->mode, &self->endpoint, error);
+    if (result < 0) {
+        rpc_destroy(&self);
+        return result;
+    }
+    *ret = self;
+    return 0;
+}
+
+void rpc_destroy(struct rpc **self_p)
+{
+    struct rpc *self = *self_p;
+    if (!self)
+        return;
+    *self_p = NULL;
+    zsock_destroy(&self->socket);
+    endpoint_unlink(self->endpoint);
+    wire_out_destroy(&self->reply);
+    free(self->endpoint);
+    free(self);
+}
+
+const char *rpc_endpoint(const struct rpc *self)
+{
+    return self->endpoint;
+}
+
+zsock_t *rpc_socket(struct rpc *self)
+{
+    return self->socket;
+}
+
+/* ---- one request --------------------------------------------------------------------------- */
+
+/* Refuses before it looks at what is asked, where that is enough. Returns an errorcode, or -1. */
+static int refuse(const struct rpc *self, zmq_msg_t *last, struct wps_error *error)
+{
+    if (!peer_is_permitted(last, self->ipc)) {
+        wps_error_set(error, -EPERM, "only the broker's own user and root may ask it");
+        return ERRORCODE_NOT_PERMITTED;
+    }
+    if (descriptors_crowded(peer_descriptor(last))) {
+        wps_error_set(error, -EMFILE,
+                      "the broker has too many connections (%llu descriptors at most): close some, "
+                      "or raise max-descriptors",
+                      (unsigned long long)descriptors_limit());
+        return ERRORCODE_LIMIT;
+    }
+    return -1;
+}
+
+static void answer_error(struct rpc *self, const struct reqid *reqid, enum errorcode code,
+                         const char *sentence)
+{
+    wire_out_clear(&self->reply);
+    reply_error(&self->reply, reqid, code, sentence);
+    counter_add(&self->commands->routing->counters->requests_refused, 1);
+}
+
+static void answer(struct rpc *self, zmq_msg_t *body)
+{
+    struct text bytes = {zmq_msg_data(body), zmq_msg_size(body)};
+    struct wps_error error;
+    enum errorcode code;
+    struct request request;
+    int refused = refuse(self, body, &error);
+    if (request_open(&request, bytes.at, bytes.size, &code, refused < 0 ? &error : NULL) < 0) {
+        answer_error(self, &request.reqid, refused < 0 ? code : (enum errorcode)refused,
+                     error.message);
+        return;
+    }
+    wire_out_clear(&self->reply);
+    if (refused >= 0)
+        answer_error(self, &request.reqid, (enum errorcode)refused, error.message);
+    else if (rpc_commands_run(self->commands, &request, bytes, &self->reply, &code, &error) < 0)
+        answer_error(self, &request.reqid, code, error.message);
+    else if (wire_out_failed(&self->reply))
+        answer_error(self, &request.reqid, ERRORCODE_INTERNAL, "no memory for the reply");
+    request_close(&request);
+}
+
+/* What is not "delimiter, body" is answered too, as far as ZeroMQ says who asked. */
+static void answer_frames(struct rpc *self, zmq_msg_t frames[FRAMES], size_t n)
+{
+    static const struct reqid none = {.kind = REQID_ABSENT};
+    struct wps_error error;
+    counter_add(&self->commands->routing->counters->requests, 1);
+    if (n == FRAMES && zmq_msg_size(&frames[1]) == 0) {
+        answer(self, &frames[2]);
+        return;
+    }
+    int refused = refuse(self, &frames[n > FRAMES ? 0 : n - 1], &error);
+    if (refused >= 0)
+        answer_error(self, &none, (enum errorcode)refused, error.message);
+    else
+        answer_error(self, &none, ERRORCODE_BAD_REQUEST,
+                     "expected two frames, an empty one and the request "
+                     "(REQ sends the empty one by itself, a DEALER must)");
+}
+
+/* ---- frames -------------------------------------------------------------------------------- */
+
+/* Receives one whole message and keeps its first frames. Returns their number, 0 for no message. */
+static size_t receive_frames(struct rpc *self, zmq_msg_t frames[FRAMES])
+{
+    zmq_msg_t more_frames;
+    size_t n = 0;
+    bool more = true;
+    zmq_msg_init(&more_frames);
+    while (more) {
+        zmq_msg_t *frame = n < FRAMES ? &frames[n] : &more_frames;
+        if (zmq_msg_recv(frame, self->handle, ZMQ_DONTWAIT) < 0)
+            break;
+        more = zmq_msg_more(frame);
+        n++;
+    }
+    zmq_msg_close(&more_frames);
+    return n;
+}
+
+/* A great reply in ZeroMQ's hands: a client that asks much and reads nothing must not fill memory.
+ */
+struct handed_over {
+    _Atomic size_t *unsent;
+    size_t size;
+};
+
+static void handed_over_done(void *bytes, void *hint)
+{
+    struct handed_over *handed = hint;
+    atomic_fetch_sub_explicit(handed->unsent, handed->size, memory_order_relaxed);
+    free(handed);
+    free(bytes);
+}
+
+/* Makes the body of the reply; a small one is copied, so that the buffer can be used again. */
+static int make_body(struct rpc *self, zmq_msg_t *ret)
+{
+    const msgpack_sbuffer *reply = &self->reply.bytes;
+    if (reply->size <= COPIED_BYTES_MAX) {
+        if (zmq_msg_init_size(ret, reply->size) < 0)
+            return -ENOMEM;
+        memcpy(zmq_msg_data(ret), reply->data, reply->size);
+        return 0;
+    }
+    _cleanup_free_ struct handed_over *handed = malloc(sizeof *handed);
+    if (!handed)
+        return -ENOMEM;
+    *handed = (struct handed_over){&self->commands->routing->unsent, reply->size};
+    if (zmq_msg_init_data(ret, reply->data, reply->size, handed_over_done, handed) < 0)
+        return -ENOMEM;
+    atomic_fetch_add_explicit(handed->unsent, handed->size, memory_order_relaxed);
+    msgpack_sbuffer_release(&self->reply.bytes);
+    handed = NULL;
+    return 0;
+}
+
+/* The three frames of a reply: without ROUTER_MANDATORY, sending to who is gone succeeds. */
+static void send_reply(struct rpc *self, zmq_msg_t *who)
+{
+    zmq_msg_t delimiter, body;
+    if (make_body(self, &body) < 0) {
+        log_error("a reply is lost: no memory");
+        return;
+    }
+    zmq_msg_init(&delimiter);
+    if (zmq_msg_send(who, self->handle, ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0 &&
+        zmq_msg_send(&delimiter, self->handle, ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0)
+        zmq_msg_send(&body, self->handle, ZMQ_DONTWAIT);
+    zmq_msg_close(&delimiter);
+    zmq_msg_close(&body);
+}
+
+static bool answer_one(struct rpc *self)
+{
+    zmq_msg_t frames[FRAMES];
+    for (int i = 0; i < FRAMES; i++)
+        zmq_msg_init(&frames[i]);
+    size_t n = receive_frames(self, frames);
+    if (n > 1) {
+        answer_frames(self, frames, n);
+        send_reply(self, &frames[0]);
+    }
+    for (int i = 0; i < FRAMES; i++)
+        zmq_msg_close(&frames[i]);
+    return n > 0;
+}
+
+void rpc_receive(struct rpc *self)
+{
+    for (int i = 0; i < ANSWERED_IN_ONE_GO; i++)
+        if (!answer_one(self))
+            return;
+}

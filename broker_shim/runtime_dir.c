@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The runtime directory: found, made, checked, locked. */
+
+#include "broker_shim/runtime_dir.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+
+#define LOCK_FILE "wpsd.lock"
+
+static bool is_set(const char *string)
+{
+    return string && *string;
+}
+
+static int join(char **ret, const char *directory, const char *name, struct wps_error *error)
+{
+    char *path;
+    if (asprintf(&path, "%s/%s", directory, name) < 0)
+        return wps_error_set(error, -ENOMEM, "finding the runtime directory: no memory");
+    *ret = path;
+    return 0;
+}
+
+/* A symbolic link with a slash behind it would be followed. */
+static void cut_slashes(char *path)
+{
+    size_t size = strlen(path);
+    while (size > 1 && path[size - 1] == '/')
+        path[--size] = '\0';
+}
+
+static int make_absolute(char **ret, const char *path, struct wps_error *error)
+{
+    char here[PATH_MAX];
+    char *absolute;
+    if (*path == '/')
+        absolute = strdup(path);
+    else if (!getcwd(here, sizeof here))
+        return wps_error_system(error, -errno, "finding the working directory for %s", path);
+    else if (asprintf(&absolute, "%s/%s", here, path) < 0)
+        absolute = NULL;
+    if (!absolute)
+        return wps_error_set(error, -ENOMEM, "finding the runtime directory: no memory");
+    cut_slashes(absolute);
+    *ret = absolute;
+    return 0;
+}
+
+int runtime_dir_resolve(const char *wanted, char **ret_path, struct wps_error *error)
+{
+    if (!is_set(wanted))
+        wanted = getenv("WPS_RUNTIME_DIR");
+    if (is_set(wanted))
+        return make_absolute(ret_path, wanted, error);
+    if (geteuid() == 0)
+        return make_absolute(ret_path, "/run/wps", error);
+    const char *user_dir = getenv("XDG_RUNTIME_DIR");
+    if (is_set(user_dir))
+        return join(ret_path, user_dir, "wps", error);
+    return wps_error_set(
+        error, -ENOENT,
+        "no runtime directory: neither WPS_RUNTIME_DIR nor XDG_RUNTIME_DIR is set; "
+        "set WPS_RUNTIME_DIR to a directory of your own");
+}
+
+static int make(const char *path, mode_t mode, struct wps_error *error)
+{
+    if (mkdir(path, mode) == 0 || errno == EEXIST)
+        return 0;
+    if (errno == ENOENT)
+        return wps_error_set(error, -ENOENT,
+                             "runtime directory %s: the directory it is to be made in is missing: "
+                             "make that first, or set WPS_RUNTIME_DIR to another place",
+                             path);
+    return wps_error_system(error, -errno, "making the runtime directory %s", path);
+}
+
+static int open_directory(int *ret_fd, const char *path, struct wps_error *error)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int code = -errno;
+    struct stat status;
+    if (fd >= 0) {
+        *ret_fd = fd;
+        return 0;
+    }
+    if (lstat(path, &status) == 0 && S_ISLNK(status.st_mode))
+        return wps_error_set(error, -ELOOP,
+                             "runtime directory %s: it is a symbolic link: name the directory "
+                             "itself, or remove the link",
+                             path);
+    if (code == -ENOTDIR)
+        return wps_error_set(error, code, "runtime directory %s: it is not a directory", path);
+    return wps_error_system(error, code, "opening the runtime directory %s", path);
+}
+
+static int check(int fd, const char *path, mode_t mode, struct wps_error *error)
+{
+    struct stat status;
+    if (fstat(fd, &status) < 0)
+        return wps_error_system(error, -errno, "looking at the runtime directory %s", path);
+    if (status.st_uid != geteuid())
+        return wps_error_set(error, -EPERM,
+                             "runtime directory %s: it belongs to user %u, not to user %u who runs "
+                             "the broker: choose another one",
+                             path, (unsigned)status.st_uid, (unsigned)geteuid());
+    mode_t is = status.st_mode & 07777;
+    if (is & 077 & ~mode)
+        return wps_error_set(error, -EPERM,
+                             "runtime directory %s: its mode %04o lets others in: chmod %04o it, "
+                             "after a look at what is in it",
+                             path, (unsigned)is, (unsigned)mode);
+    if (is != mode && fchmod(fd, mode) < 0)
+        return wps_error_system(error, -errno, "setting the mode of %s", path);
+    return 0;
+}
+
+/* Who holds the lock: for the sentence only, so 0 where it cannot be found out. */
+static pid_t holder(int lock)
+{
+    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(lock, F_GETLK, &range) < 0 || range.l_type == F_UNLCK)
+        return 0;
+    return range.l_pid;
+}
+
+static int take_lock(int *ret_lock, int directory, const char *path, struct wps_error *error)
+{
+    _cleanup_close_ int lock =
+        openat(directory, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (lock < 0)
+        return wps_error_system(error, -errno, "opening %s/" LOCK_FILE, path);
+    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(lock, F_SETLK, &range) < 0) {
+        if (errno != EAGAIN && errno != EACCES)
+            return wps_error_system(error, -errno, "locking %s/" LOCK_FILE, path);
+        return wps_error_set(error, -EADDRINUSE,
+                             "another broker runs in %s, with pid %d: stop it, or set "
+                             "WPS_RUNTIME_DIR to another directory",
+                             path, (int)holder(lock));
+    }
+    *ret_lock = take_fd(&lock);
+    return 0;
+}
+
+int runtime_dir_open(struct runtime_dir *ret, const char *path, bool allow_others,
+                     struct wps_error *error)
+{
+    mode_t mode = allow_others ? 0711 : 0700;
+    _cleanup_close_ int fd = -1;
+    _cleanup_close_ int lock = -1;
+    int result = make(path, mode, error);
+    if (result == 0)
+        result = open_directory(&fd, path, error);
+    if (result == 0)
+        result = check(fd, path, mode, error);
+    if (result == 0)
+        result = take_lock(&lock, fd, path, error);
+    if (result < 0)
+        return result;
+    char *copy = strdup(path);
+    if (!copy)
+        return wps_error_set(error, -ENOMEM, "opening the runtime directory: no memory");
+    *ret = (struct runtime_dir){copy, take_fd(&fd), take_fd(&lock)};
+    return 0;
+}
+
+void runtime_dir_close(struct runtime_dir *self)
+{
+    free(self->path);
+    if (self->lock >= 0)
+        close(self->lock);
+    if (self->fd >= 0)
+        close(self->fd);
+    *self = RUNTIME_DIR_NONE;
+}

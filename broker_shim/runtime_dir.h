@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BROKER_RUNTIME_DIR_H
+#define BROKER_RUNTIME_DIR_H
+
+/*
+ * The directory of the broker's sockets, and the lock that makes it one broker's alone.
+ *
+ * The lock is taken before anything is bound, since binding an ipc endpoint unlinks whatever is at
+ * its path. It is a record lock (fcntl(2), F_SETLK) on the file `wpsd.lock`: the kernel drops it
+ * with the process, however that ends, a child that was forked does not inherit it, and it knows
+ * its holder's pid. The file itself stays, for a lock on a file that somebody unlinks guards
+ * nothing.
+ *
+ * Source: PROTOCOL.md, section 1.
+ */
+
+#include <stdbool.h>
+
+#include "base/error.h"
+
+struct runtime_dir {
+    char *path; /* absolute, without a slash at its end */
+    int fd;     /* of the directory */
+    int lock;   /* of the lock file */
+};
+
+#define RUNTIME_DIR_NONE ((struct runtime_dir){NULL, -1, -1})
+
+/* Which directory it is: `wanted`, else $WPS_RUNTIME_DIR, else /run/wps for root, else
+ * $XDG_RUNTIME_DIR/wps. An empty string counts as unset. `*ret_path` is the caller's to free.
+ * -ENOENT: nothing says which. -ENAMETOOLONG, -ENOMEM. */
+int runtime_dir_resolve(const char *wanted, char **ret_path, struct wps_error *error);
+
+/* Makes the directory where it is missing (its parent must be there), checks it, and locks it.
+ * With `allow_others` its mode is 0711, so that other users reach the sockets; else 0700.
+ * -ELOOP: it is a symbolic link. -ENOTDIR. -EPERM: it is somebody else's, or open to others.
+ * -EADDRINUSE: another broker runs there; the sentence has its pid. */
+int runtime_dir_open(struct runtime_dir *ret, const char *path, bool allow_others,
+                     struct wps_error *error);
+
+/* Lets go of the lock and of all else. RUNTIME_DIR_NONE is fine. */
+void runtime_dir_close(struct runtime_dir *self);
+
+#endif

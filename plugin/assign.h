@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PLUGIN_ASSIGN_H
+#define PLUGIN_ASSIGN_H
+
+/*
+ * Putting a running process, and the descendants it has, into a block. The move is made by a worker;
+ * feeds that see moves tell of it before the worker answers, so what is under way is kept here for
+ * lives to ask about. Called from the loop's thread.
+ */
+
+#include "plugin/module.h"
+#include "schemas/control_request.h"
+
+struct ask;
+
+/* Starts it and answers `ask` when all that was moved was told. The request was checked; the block
+ * lives and is not being ended. */
+void assign_start(struct module *module, struct block *block, struct ask *ask,
+                  const struct control_request *request, uint32_t client_uid);
+
+/* True where an assignment to this block is under way. */
+bool assign_runs(const struct module *module, const struct block *block);
+
+/* Whether this process, on its way into its block, is to be a root: as the assignment that names it
+ * says, or `otherwise`. */
+bool assign_is_root(const struct module *module, const struct process *process, bool otherwise);
+
+#endif

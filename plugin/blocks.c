@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The life of a block. Its end, step by step, each awaited without polling:
+ *
+ *   kill -> the kernel says empty -> all members were told dead -> its place is removed -> told, gone
+ *
+ * Where somebody joins on the way it begins again with the kill.
+ */
+
+#include "plugin/blocks.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "plugin/assign.h"
+#include "plugin/clock.h"
+#include "plugin/loop.h"
+#include "plugin/publish.h"
+#include "plugin/scan.h"
+#include "plugin/survivors.h"
+
+enum {
+    KILL_AGAIN_MS = 100, /* while it is not empty */
+    GRACE_MS = 300,      /* for the news of deaths, once the kernel says that it is empty */
+};
+
+/* ---- small things ------------------------------------------------------------------------------- */
+
+struct block_version blocks_version(const struct block *block)
+{
+    return (struct block_version){text_of(block->epoch), block->seq};
+}
+
+struct confidence_view blocks_confidence(const struct module *module)
+{
+    return (struct confidence_view){text_of(module->confidence),
+                                    text_of(module->confidence_reason)};
+}
+
+/* Unlike any epoch before it, of this broker or another. */
+static void new_epoch(struct module *module, struct block *block)
+{
+    snprintf(block->epoch, sizeof block->epoch, "%" PRIx64 "-%" PRIx64,
+             (uint64_t)module->clock.boot_ms ^ boottime_ns(), ++module->last_epoch);
+    block->seq = 0;
+}
+
+static struct tracker_op *new_op(struct module *module, enum tracker_op_kind kind,
+                                 const struct block *block, struct text scope,
+                                 void (*done)(struct tracker_op *op, void *context))
+{
+    struct tracker_op *op = tracker_op_new(module->tracker, kind, done, module);
+    if (!op) {
+        module->counters.out_of_memory++;
+        return NULL;
+    }
+    strcpy(op->block, block->id);
+    if (scope.size)
+        memcpy(op->scope, scope.at, scope.size);
+    return op;
+}
+
+static void take_all(struct asks *from, struct asks *to)
+{
+    TAILQ_INIT(to);
+    TAILQ_CONCAT(to, from, link);
+}
+
+static struct block *block_of(struct module *module, const struct tracker_op *op)
+{
+    return registry_block(&module->registry, text_of(op->block));
+}
+
+/* ---- making ------------------------------------------------------------------------------------- */
+
+static struct text scope_or_main(const struct ask *ask)
+{
+    return ask->request.scope.size ? ask->request.scope : text_of(SUBSCOPE_DEFAULT);
+}
+
+static void answer_ensure(struct module *module, struct block *block, struct ask *ask, bool created)
+{
+    char path[TRACKER_PATH_MAX], scope[SUBSCOPE_MAX + 1] = "";
+    struct text name = scope_or_main(ask);
+    memcpy(scope, name.at, name.size);
+    struct ensure_reply reply = {
+        .version = blocks_version(block),
+        .created = created,
+        .confidence = blocks_confidence(module),
+        .tracker = text_of(tracker_name(module->tracker)),
+        .feed = text_of(feed_name(module->feed)),
+    };
+    if (tracker_procs_path(module->tracker, block->id, scope, path))
+        reply.procs_path = text_of(path);
+    ensure_reply_pack(control_reply(ask), &reply);
+    control_send(ask);
+}
+
+static void take_wishes(struct block *block, const struct ask *ask)
+{
+    if (ask->request.has_on_exit)
+        block->keep_on_exit = ask->request.keep_on_exit;
+}
+
+/* What the worker made is known now: the block and the sub-scope can be found by their places. */
+static void take_places(struct module *module, struct block *block, struct tracker_op *op)
+{
+    registry_place_block(&module->registry, block, op->block_place);
+    if (op->scope[0])
+        registry_add_scope(&module->registry, block, text_of(op->scope), op->scope_place);
+    if (block->watch_fd < 0) {
+        block->watch_fd = op->watch_fd;
+        op->watch_fd = -1;
+    }
+}
+
+static void start_live(struct module *module, struct block *block)
+{
+    new_epoch(module, block);
+    block->state = BLOCK_LIVE;
+    publish_block_added(module, block);
+}
+
+static void unmake(struct module *module, struct block *block)
+{
+    publish_forget_block(module, block);
+    registry_remove_block(&module->registry, block);
+}
+
+static void on_created(struct tracker_op *op, void *context)
+{
+    struct module *module = context;
+    struct block *block = block_of(module, op);
+    struct ask *first = TAILQ_FIRST(&block->makers);
+    TAILQ_REMOVE(&block->makers, first, link);
+    bool created = block->state == BLOCK_MAKING;
+    if (op->result < 0) {
+        control_refuse(first,
+                       op->result == -EACCES || op->result == -EPERM ? ERRORCODE_NOT_PERMITTED
+                                                                     : ERRORCODE_INTERNAL,
+                       "%s", op->error.message);
+    } else {
+        take_places(module, block, op);
+        if (created)
+            start_live(module, block);
+        take_wishes(block, first);
+        answer_ensure(module, block, first, created);
+    }
+    bool failed = op->result < 0 && created;
+    tracker_op_free(op);
+    if (!TAILQ_EMPTY(&block->makers)) {
+        struct ask *next = TAILQ_FIRST(&block->makers);
+        TAILQ_REMOVE(&block->makers, next, link);
+        blocks_ensure(module, next);
+    } else if (failed) {
+        unmake(module, block);
+    }
+}
+
+static struct block *new_block(struct module *module, struct ask *ask)
+{
+    if (registry_n_blocks(&module->registry) >= module->options.max_blocks) {
+        module->counters.limits_hit++;
+        control_refuse(ask, ERRORCODE_LIMIT,
+                       "there are %" PRIu64 " blocks already, as many as max-blocks allows: remove "
+                       "some, or raise it",
+                       module->options.max_blocks);
+        return NULL;
+    }
+    struct block *block = registry_add_block(&module->registry, ask->request.block_id);
+    if (!block) {
+        control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
+        return NULL;
+    }
+    block->keep_on_exit = module->options.keep_on_exit;
+    return block;
+}
+
+void blocks_ensure(struct module *module, struct ask *ask)
+{
+    struct block *block = registry_block(&module->registry, ask->request.block_id);
+    bool busy = block && (block->state != BLOCK_LIVE || !TAILQ_EMPTY(&block->makers));
+    if (block && !busy && registry_scope(block, scope_or_main(ask))) {
+        take_wishes(block, ask);
+        answer_ensure(module, block, ask, false);
+        return;
+    }
+    if (!block && !(block = new_block(module, ask)))
+        return;
+    if (block->state == BLOCK_REMOVING) { /* it is asked for again when it is gone */
+        TAILQ_INSERT_TAIL(&block->makers, ask, link);
+        return;
+    }
+    bool running = !TAILQ_EMPTY(&block->makers);
+    TAILQ_INSERT_TAIL(&block->makers, ask, link);
+    if (running)
+        return;
+    struct tracker_op *op = new_op(module, TRACKER_CREATE, block, scope_or_main(ask), on_created);
+    if (op) {
+        tracker_op_submit(module->workers, op);
+        return;
+    }
+    TAILQ_REMOVE(&block->makers, ask, link);
+    control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
+    if (block->state == BLOCK_MAKING)
+        unmake(module, block);
+}
+
+/* ---- assigning ---------------------------------------------------------------------------------- */
+
+static void on_scope_made(struct tracker_op *op, void *context)
+{
+    struct module *module = context;
+    struct block *block = block_of(module, op);
+    struct ask *ask = (struct ask *)(uintptr_t)op->tag;
+    int result = op->result;
+    if (block && result == 0)
+        take_places(module, block, op);
+    if (result < 0)
+        control_refuse(ask, ERRORCODE_INTERNAL, "%s", op->error.message);
+    tracker_op_free(op);
+    if (result == 0)
+        blocks_assign(module, block, ask);
+}
+
+void blocks_assign(struct module *module, struct block *block, struct ask *ask)
+{
+    if (!block || block->state != BLOCK_LIVE) {
+        control_refuse(ask, ERRORCODE_NO_SUCH_BLOCK,
+                       "data.block_id: no block '%.*s': ensure_tracker makes it",
+                       (int)ask->request.block_id.size, ask->request.block_id.at);
+        return;
+    }
+    if (block->killing) {
+        TAILQ_INSERT_TAIL(&block->waiting, ask, link);
+        return;
+    }
+    if (registry_scope(block, scope_or_main(ask)) ||
+        !(tracker_traits(module->tracker) & TRACKER_TRACKS)) {
+        assign_start(module, block, ask, &ask->request, ask->uid);
+        return;
+    }
+    struct tracker_op *op =
+        new_op(module, TRACKER_CREATE, block, scope_or_main(ask), on_scope_made);
+    if (!op) {
+        control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
+        return;
+    }
+    op->tag = (uintptr_t)ask;
+    tracker_op_submit(module->workers, op);
+}
+
+void blocks_assigned(struct module *module, struct block *block)
+{
+    /* What was assigned while a removal began is ended with the rest. */
+    if (block->state == BLOCK_REMOVING && !block->clearing)
+        blocks_kill(module, block, (struct text){NULL, 0});
+}
+
+static void resume_waiting(struct module *module, struct block *block)
+{
+    struct asks waiting;
+    struct ask *ask;
+    take_all(&block->waiting, &waiting);
+    while ((ask = TAILQ_FIRST(&waiting))) {
+        TAILQ_REMOVE(&waiting, ask, link);
+        blocks_assign(module, block, ask);
+    }
+}
+
+/* ---- killing ------------------------------------------------------------------------------------ */
+
+static void go_on(struct module *module, struct block *block);
+
+static void on_killed(struct tracker_op *op, void *context)
+{
+    struct module *module = context;
+    struct block *block = block_of(module, op);
+    if (op->result < 0)
+        module_log(module, WPS_LOG_WARNING, "%s", op->error.message);
+    tracker_op_free(op);
+    block->killing = false;
+    if (block->state == BLOCK_REMOVING)
+        go_on(module, block);
+    else if (block->kill_again)
+        blocks_kill(module, block, (struct text){NULL, 0});
+    else
+        resume_waiting(module, block);
+}
+
+void blocks_kill(struct module *module, struct block *block, struct text scope)
+{
+    if (block->killing) {
+        block->kill_again = true; /* the whole block: a superset of whatever scope was meant */
+        return;
+    }
+    struct tracker_op *op = new_op(module, TRACKER_KILL, block, scope, on_killed);
+    if (!op)
+        return;
+    block->kill_again = false;
+    block->killing = true;
+    tracker_op_submit(module->workers, op);
+}
+
+/* ---- removing ----------------------------------------------------------------------------------- */
+
+static int on_watch(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+    struct block *block = context;
+    (void)source, (void)fd, (void)events;
+    go_on(block->module, block);
+    return 0;
+}
+
+static int on_again(sd_event_source *source, uint64_t now_us, void *context)
+{
+    struct block *block = context;
+    struct module *module = block->module;
+    (void)source, (void)now_us;
+    if (block->kernel_empty && !block->clearing) {
+        scan_end_all(module, block); /* deaths that the feed did not tell in time */
+        blocks_forgot(module, block);
+    } else if (!block->kernel_empty) {
+        blocks_kill(module, block, (struct text){NULL, 0});
+    }
+    return 0;
+}
+
+static void wake_in(struct block *block, uint64_t ms)
+{
+    sd_event_source_set_time(block->again, monotonic_ns() / 1000 + ms * 1000);
+    sd_event_source_set_enabled(block->again, SD_EVENT_ONESHOT);
+}
+
+/* The block may have become empty: look, and take the next step. */
+static void go_on(struct module *module, struct block *block)
+{
+    if (block->clearing || block->killing)
+        return;
+    if (block->watch_fd >= 0 && !tracker_is_empty(block->watch_fd)) {
+        wake_in(block, KILL_AGAIN_MS);
+        return;
+    }
+    block->kernel_empty = true;
+    if (block->watch)
+        sd_event_source_set_enabled(block->watch, SD_EVENT_OFF);
+    loop_drain_feed(module); /* the news of the last deaths */
+    wake_in(block, GRACE_MS);
+    blocks_forgot(module, block);
+}
+
+static void answer_removers(struct block *block)
+{
+    struct ask *ask;
+    while ((ask = TAILQ_FIRST(&block->removers))) {
+        TAILQ_REMOVE(&block->removers, ask, link);
+        remove_reply_pack(control_reply(ask), blocks_version(block), true, NULL, 0);
+        control_send(ask);
+    }
+}
+
+static void finish(struct module *module, struct block *block)
+{
+    struct asks makers;
+    struct ask *ask;
+    publish_block_removed(module, block, block->removal);
+    answer_removers(block);
+    take_all(&block->makers, &makers);
+    sd_event_source_disable_unref(block->watch);
+    sd_event_source_disable_unref(block->again);
+    unmake(module, block);
+    while ((ask = TAILQ_FIRST(&makers))) {
+        TAILQ_REMOVE(&makers, ask, link);
+        if (module->stopping)
+            control_refuse(ask, ERRORCODE_INTERNAL, "the broker is going down");
+        else
+            blocks_ensure(module, ask);
+    }
+}
+
+static void on_cleared(struct tracker_op *op, void *context)
+{
+    struct module *module = context;
+    struct block *block = block_of(module, op);
+    int result = op->result;
+    if (result < 0)
+        module_log(module, WPS_LOG_WARNING, "%s", op->error.message);
+    tracker_op_free(op);
+    block->clearing = false;
+    if (result != -EBUSY && TAILQ_EMPTY(&block->processes)) {
+        finish(module, block);
+        return;
+    }
+    block->kernel_empty = false; /* somebody joined: from the beginning */
+    if (block->watch)
+        sd_event_source_set_enabled(block->watch, SD_EVENT_ON);
+    blocks_kill(module, block, (struct text){NULL, 0});
+}
+
+void blocks_forgot(struct module *module, struct block *block)
+{
+    if (block->state != BLOCK_REMOVING || !block->kernel_empty || block->clearing ||
+        !TAILQ_EMPTY(&block->processes) || assign_runs(module, block))
+        return;
+    struct tracker_op *op =
+        new_op(module, TRACKER_REMOVE, block, (struct text){NULL, 0}, on_cleared);
+    if (!op)
+        return; /* the timer tries again */
+    sd_event_source_set_enabled(block->again, SD_EVENT_OFF);
+    block->clearing = true;
+    tracker_op_submit(module->workers, op);
+}
+
+/* The time-out of one who asked for the removal: it goes on, but the answer names who is left. */
+static int on_late(sd_event_source *source, uint64_t now_us, void *context)
+{
+    struct ask *ask = context;
+    struct module *module = control_module(ask->control);
+    struct block *block = registry_block(&module->registry, ask->request.block_id);
+    (void)source, (void)now_us;
+    TAILQ_REMOVE(&block->removers, ask, link);
+    survivors_answer(module, block, ask);
+    return 0;
+}
+
+static int begin_removal(struct module *module, struct block *block, const char *reason)
+{
+    int r = 0;
+    block->module = module;
+    if (block->watch_fd >= 0)
+        r = sd_event_add_io(module->event, &block->watch, block->watch_fd, EPOLLPRI, on_watch,
+                            block);
+    if (r >= 0)
+        r = sd_event_add_time(module->event, &block->again, CLOCK_MONOTONIC, UINT64_MAX, 1000,
+                              on_again, block);
+    if (r < 0) {
+        sd_event_source_disable_unref(block->watch);
+        block->watch = NULL;
+        return r;
+    }
+    sd_event_source_set_enabled(block->again, SD_EVENT_OFF);
+    block->state = BLOCK_REMOVING;
+    block->removal = reason;
+    resume_waiting(module, block); /* they are told that it is going */
+    blocks_kill(module, block, (struct text){NULL, 0});
+    return 0;
+}
+
+void blocks_remove(struct module *module, struct block *block, const char *reason, struct ask *ask)
+{
+    int r = block->state == BLOCK_REMOVING ? 0 : begin_removal(module, block, reason);
+    if (r >= 0 && ask) {
+        uint64_t due_us = monotonic_ns() / 1000 + ask->request.timeout_ms * 1000;
+        r = sd_event_add_time(module->event, &ask->timer, CLOCK_MONOTONIC, due_us, 1000, on_late,
+                              ask);
+        if (r >= 0)
+            TAILQ_INSERT_TAIL(&block->removers, ask, link);
+    }
+    if (r >= 0)
+        return;
+    module_log(module, WPS_LOG_ERROR, "cannot watch block %s for its end: %s", block->id,
+               strerror(-r));
+    if (ask)
+        control_refuse(ask, r == -EMFILE || r == -ENOSPC ? ERRORCODE_LIMIT : ERRORCODE_INTERNAL,
+                       "cannot watch the block for its end: %s", strerror(-r));
+}
+
+/* ---- beginning and end of the module ------------------------------------------------------------- */
+
+/* One block that is there already: its places are learned, then its members. */
+static int adopt(struct module *module, const char *id, struct wps_error *error)
+{
+    struct block *block = registry_add_block(&module->registry, text_of(id));
+    struct tracker_op *op =
+        block ? new_op(module, TRACKER_CREATE, block, text_of(SUBSCOPE_DEFAULT), NULL) : NULL;
+    if (!op)
+        return wps_error_set(error, -ENOMEM, "out of memory");
+    int r = tracker_op_run(op);
+    if (r < 0) {
+        *error = op->error;
+    } else {
+        take_places(module, block, op);
+        block->adopted = true;
+        block->keep_on_exit = module->options.keep_on_exit;
+        start_live(module, block);
+        scan_block(module, block);
+    }
+    tracker_op_free(op);
+    return r;
+}
+
+int blocks_adopt(struct module *module, struct wps_error *error)
+{
+    struct tracker_op *op = tracker_op_new(module->tracker, TRACKER_LIST, NULL, NULL);
+    if (!op)
+        return wps_error_set(error, -ENOMEM, "out of memory");
+    int r = tracker_op_run(op);
+    if (r < 0)
+        *error = op->error;
+    for (char **id = op->blocks; r == 0 && id && *id; id++)
+        if (block_id_check(text_of(*id), "", NULL) == 0)
+            r = adopt(module, *id, error);
+    tracker_op_free(op);
+    return r;
+}
+
+bool blocks_end_all(struct module *module)
+{
+    struct block *block, *next;
+    bool done = true;
+    HASH_ITER (by_id, module->registry.blocks, block, next) {
+        if (block->keep_on_exit && block->state == BLOCK_LIVE)
+            continue;
+        done = false;
+        if (block->state == BLOCK_LIVE)
+            blocks_remove(module, block, "shutdown", NULL);
+    }
+    return done;
+}

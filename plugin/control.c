@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The control socket. */
+
+#include "plugin/control.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "plugin/clock.h"
+#include "plugin/commands.h"
+
+enum { FRAMES_MAX = 8, HIGH_WATER = 1000, BACKLOG = 1024 };
+
+struct control {
+    struct module *module;
+    void *context, *socket; /* ZeroMQ's; used by the loop alone */
+    sd_event_source *source;
+    char endpoint[OPTION_TEXT_MAX + 32];
+    TAILQ_HEAD(, ask) asks;
+    unsigned n_asks;
+    struct wire_out out;
+};
+
+/* ---- answering ---------------------------------------------------------------------------------- */
+
+struct module *control_module(const struct control *control)
+{
+    return control->module;
+}
+
+static void free_ask(struct ask *ask)
+{
+    TAILQ_REMOVE(&ask->control->asks, ask, all);
+    ask->control->n_asks--;
+    sd_event_source_disable_unref(ask->timer);
+    free(ask);
+}
+
+/* The envelope and the body in control->out. A client that is gone, or does not read, gets nothing. */
+static void send_body(struct control *control, const struct frame *frames, size_t n_frames)
+{
+    const struct wire_out *out = &control->out;
+    for (size_t i = 0; i < n_frames; i++)
+        if (zmq_send(control->socket, frames[i].bytes, frames[i].size,
+                     ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0) {
+            control->module->counters.replies_dropped++;
+            return;
+        }
+    if (zmq_send(control->socket, out->bytes.data, out->bytes.size, ZMQ_DONTWAIT) < 0)
+        control->module->counters.replies_dropped++;
+}
+
+struct wire_out *control_reply(struct ask *ask)
+{
+    wire_out_clear(&ask->control->out);
+    reply_begin(&ask->control->out, &ask->reqid);
+    return &ask->control->out;
+}
+
+void control_send(struct ask *ask)
+{
+    struct control *control = ask->control;
+    if (wire_out_failed(&control->out)) {
+        control->module->counters.out_of_memory++;
+        control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
+        return;
+    }
+    send_body(control, ask->frames, ask->n_frames);
+    free_ask(ask);
+}
+
+static void refuse(struct control *control, const struct frame *frames, size_t n_frames,
+                   const struct reqid *reqid, enum errorcode code, const char *sentence)
+{
+    control->module->counters.requests_refused++;
+    wire_out_clear(&control->out);
+    reply_error(&control->out, reqid, code, sentence);
+    send_body(control, frames, n_frames);
+}
+
+void control_refuse(struct ask *ask, enum errorcode code, const char *format, ...)
+{
+    char sentence[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(sentence, sizeof sentence, format, args);
+    va_end(args);
+    refuse(ask->control, ask->frames, ask->n_frames, &ask->reqid, code, sentence);
+    free_ask(ask);
+}
+
+/* ---- receiving ---------------------------------------------------------------------------------- */
+
+struct message {
+    zmq_msg_t parts[FRAMES_MAX];
+    size_t n;     /* held */
+    size_t total; /* received: those beyond FRAMES_MAX are dropped */
+};
+
+static bool receive(struct control *control, struct message *message)
+{
+    int more = 1;
+    message->n = message->total = 0;
+    while (more) {
+        zmq_msg_t part;
+        zmq_msg_init(&part);
+        if (zmq_msg_recv(&part, control->socket, ZMQ_DONTWAIT) < 0) {
+            zmq_msg_close(&part);
+            return message->total > 0;
+        }
+        more = zmq_msg_more(&part);
+        message->total++;
+        if (message->n < FRAMES_MAX)
+            message->parts[message->n++] = part;
+        else
+            zmq_msg_close(&part);
+    }
+    return true;
+}
+
+static void drop(struct message *message)
+{
+    for (size_t i = 0; i < message->n; i++)
+        zmq_msg_close(&message->parts[i]);
+}
+
+/* The peer's uid, which ZeroMQ tells of an ipc connection as ":uid:gid:pid" at the end of its
+ * address. */
+static bool peer_uid(zmq_msg_t *part, uint32_t *ret_uid)
+{
+    const char *address = zmq_msg_gets(part, "Peer-Address");
+    const char *at = address ? address + strlen(address) : NULL;
+    unsigned int uid, gid, pid;
+    char end;
+    for (int colons = 0; at && colons < 3; colons++)
+        at = memrchr(address, ':', (size_t)(at - address));
+    if (!at || sscanf(at, ":%u:%u:%u%c", &uid, &gid, &pid, &end) != 3)
+        return false;
+    *ret_uid = uid;
+    return true;
+}
+
+static bool is_allowed(zmq_msg_t *part, uint32_t *ret_uid)
+{
+    return peer_uid(part, ret_uid) && (*ret_uid == 0 || *ret_uid == geteuid());
+}
+
+/* The envelope: the identity and, where the client sent one, the empty frame. False: there is nobody
+ * to answer to. */
+static bool take_envelope(struct message *message, struct frame *frames, size_t *ret_n)
+{
+    size_t n = message->n >= 2 && zmq_msg_size(&message->parts[1]) == 0 ? 2 : 1;
+    for (size_t i = 0; i < n; i++) {
+        frames[i].size = zmq_msg_size(&message->parts[i]);
+        if (frames[i].size > sizeof frames[i].bytes)
+            return false;
+        memcpy(frames[i].bytes, zmq_msg_data(&message->parts[i]), frames[i].size);
+    }
+    *ret_n = n;
+    return message->total > n;
+}
+
+/* Copies what the request's texts point to, so that the message can go. */
+static void keep_strings(struct ask *ask)
+{
+    struct control_request *request = &ask->request;
+    memcpy(ask->strings, request->block_id.at, request->block_id.size);
+    request->block_id.at = ask->strings;
+    memcpy(ask->strings + BLOCK_ID_MAX + 1, request->scope.at, request->scope.size);
+    request->scope.at = ask->strings + BLOCK_ID_MAX + 1;
+}
+
+static void dispatch(struct control *control, struct ask *ask)
+{
+    TAILQ_INSERT_TAIL(&control->asks, ask, all);
+    control->n_asks++;
+    commands_run(control->module, ask);
+}
+
+static void take_request(struct control *control, zmq_msg_t *body, uint32_t uid,
+                         const struct frame *frames, size_t n_frames)
+{
+    struct wps_error error;
+    enum errorcode code;
+    struct request request = {0};
+    struct ask *ask = calloc(1, sizeof *ask);
+    if (!ask) {
+        control->module->counters.out_of_memory++;
+        return;
+    }
+    int r = request_open(&request, zmq_msg_data(body), zmq_msg_size(body), &code, &error);
+    ask->reqid = request.reqid;
+    if (r == 0) {
+        r = control_request_read(&ask->request, &request, &code, &error);
+        if (r == 0)
+            keep_strings(ask);
+        request_close(&request);
+    }
+    if (r == 0 && control->n_asks >= control->module->options.max_requests) {
+        control->module->counters.limits_hit++;
+        code = ERRORCODE_LIMIT;
+        r = wps_error_set(&error, -EAGAIN,
+                          "%u requests wait for their answer already, as many as max-requests "
+                          "allows: try again",
+                          control->n_asks);
+    }
+    if (r < 0) {
+        refuse(control, frames, n_frames, &ask->reqid, code, error.message);
+        free(ask);
+        return;
+    }
+    ask->control = control;
+    ask->uid = uid;
+    ask->began_ns = monotonic_ns();
+    ask->n_frames = n_frames;
+    memcpy(ask->frames, frames, n_frames * sizeof *frames);
+    dispatch(control, ask);
+}
+
+static void take(struct control *control, struct message *message)
+{
+    static const struct reqid none = {.kind = REQID_ABSENT};
+    struct frame frames[3];
+    size_t n_frames;
+    uint32_t uid;
+    control->module->counters.requests++;
+    if (!take_envelope(message, frames, &n_frames)) {
+        control->module->counters.requests_refused++;
+        return;
+    }
+    zmq_msg_t *body = &message->parts[n_frames];
+    if (message->total != n_frames + 1)
+        refuse(control, frames, n_frames, &none, ERRORCODE_BAD_REQUEST,
+               "a request is one frame behind the empty one (a DEALER sends the empty one itself)");
+    else if (!is_allowed(body, &uid))
+        refuse(control, frames, n_frames, &none, ERRORCODE_NOT_PERMITTED,
+               "only the user of the broker and root may ask here");
+    else
+        take_request(control, body, uid, frames, n_frames);
+}
+
+bool control_work(struct control *control)
+{
+    struct message message;
+    bool did = false;
+    for (int i = 0; i < 256; i++) { /* then the feed gets its turn */
+        int events = 0;
+        size_t size = sizeof events;
+        if (zmq_getsockopt(control->socket, ZMQ_EVENTS, &events, &size) < 0 ||
+            !(events & ZMQ_POLLIN))
+            break;
+        if (!receive(control, &message))
+            break;
+        did = true;
+        if (message.n)
+            take(control, &message);
+        drop(&message);
+    }
+    return did;
+}
+
+/* ---- opening and closing ------------------------------------------------------------------------ */
+
+/* The work is done by control_work, which the loop calls before it waits. */
+static int on_readable(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+    (void)source, (void)fd, (void)events, (void)context;
+    return 0;
+}
+
+static int check_endpoint(const char *endpoint, struct wps_error *error)
+{
+    const struct sockaddr_un *address = NULL;
+    if (strncmp(endpoint, "ipc://", 6) != 0)
+        return wps_error_set(error, -EINVAL,
+                             "control endpoint %s: only ipc:// is served, because there the kernel "
+                             "says who asks",
+                             endpoint);
+    if (strlen(endpoint + 6) >= sizeof address->sun_path)
+        return wps_error_set(error, -ENAMETOOLONG,
+                             "control endpoint %s: its path is longer than the %zu bytes that a "
+                             "socket can have",
+                             endpoint, sizeof address->sun_path - 1);
+    return 0;
+}
+
+static int open_socket(struct control *control, struct wps_error *error)
+{
+    int one = 1, zero = 0, marks = HIGH_WATER, backlog = BACKLOG, fd;
+    int64_t max = REQUEST_BYTES_ANSWERED;
+    size_t size = sizeof fd;
+    control->context = zmq_ctx_new();
+    control->socket = control->context ? zmq_socket(control->context, ZMQ_ROUTER) : NULL;
+    if (!control->socket)
+        return wps_error_system(error, -errno, "cannot make the control socket");
+    void *socket = control->socket;
+    /* With mandatory, what could not be sent is known and counted. */
+    if (zmq_setsockopt(socket, ZMQ_ROUTER_MANDATORY, &one, sizeof one) < 0 ||
+        zmq_setsockopt(socket, ZMQ_LINGER, &zero, sizeof zero) < 0 ||
+        zmq_setsockopt(socket, ZMQ_SNDHWM, &marks, sizeof marks) < 0 ||
+        zmq_setsockopt(socket, ZMQ_RCVHWM, &marks, sizeof marks) < 0 ||
+        zmq_setsockopt(socket, ZMQ_BACKLOG, &backlog, sizeof backlog) < 0 ||
+        zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max, sizeof max) < 0)
+        return wps_error_system(error, -errno, "cannot set up the control socket");
+    if (zmq_bind(socket, control->endpoint) < 0)
+        return wps_error_set(error, -errno, "cannot bind the control socket %s: %s",
+                             control->endpoint, zmq_strerror(errno));
+    if (zmq_getsockopt(socket, ZMQ_FD, &fd, &size) < 0)
+        return wps_error_system(error, -errno, "cannot watch the control socket");
+    int r = sd_event_add_io(control->module->event, &control->source, fd, EPOLLIN, on_readable,
+                            control);
+    return r < 0 ? wps_error_system(error, r, "cannot watch the control socket") : 0;
+}
+
+int control_open(struct module *module, struct control **ret, struct wps_error *error)
+{
+    struct control *control = calloc(1, sizeof *control);
+    if (!control)
+        return wps_error_set(error, -ENOMEM, "out of memory");
+    control->module = module;
+    TAILQ_INIT(&control->asks);
+    wire_out_init(&control->out);
+    if (module->options.control[0])
+        snprintf(control->endpoint, sizeof control->endpoint, "%s", module->options.control);
+    else
+        snprintf(control->endpoint, sizeof control->endpoint, "ipc://%.4000s/control",
+                 module->host.runtime_dir);
+    int r = check_endpoint(control->endpoint, error);
+    r = r < 0 ? r : open_socket(control, error);
+    if (r < 0) {
+        control_close(&control);
+        return r;
+    }
+    *ret = control;
+    return 0;
+}
+
+void control_close(struct control **control_p)
+{
+    struct control *control = *control_p;
+    struct ask *ask;
+    if (!control)
+        return;
+    while ((ask = TAILQ_FIRST(&control->asks)))
+        control_refuse(ask, ERRORCODE_INTERNAL, "the broker is going down");
+    sd_event_source_disable_unref(control->source);
+    if (control->socket) {
+        int linger = 200; /* for the last replies */
+        zmq_setsockopt(control->socket, ZMQ_LINGER, &linger, sizeof linger);
+        zmq_close(control->socket);
+    }
+    if (control->context)
+        zmq_ctx_term(control->context);
+    wire_out_destroy(&control->out);
+    free(control);
+    *control_p = NULL;
+}
+
+const char *control_endpoint(const struct control *control)
+{
+    return control->endpoint;
+}
+
+unsigned control_waiting(const struct control *control)
+{
+    return control->n_asks;
+}

@@ -1,0 +1,785 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The way of an event into the registry. */
+
+#include "plugin/lives.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "plugin/assign.h"
+#include "plugin/blocks.h"
+#include "plugin/clock.h"
+#include "plugin/publish.h"
+
+enum { READ_MS = 250 }; /* how long a process's command is waited for */
+
+/* What came with an input, as far as it goes. */
+struct input {
+    enum life_input input;
+    bool has_argv; /* LIFE_TAKE: what the command is made of */
+    bool argv_cut;
+    struct text argv, comm;
+    uint64_t rss_bytes;
+    const char *reason; /* LIFE_ESCAPE */
+    struct text where;
+    bool by_scan;
+};
+
+static void step(struct module *module, struct process *process, const struct input *input);
+
+/* ---- small things ------------------------------------------------------------------------------- */
+
+/* An event's time makes a start time that can be off by the tick it fell into. */
+bool lives_same(const struct process *process, uint64_t start_ticks)
+{
+    uint64_t gap = process->start_ticks > start_ticks ? process->start_ticks - start_ticks
+                                                      : start_ticks - process->start_ticks;
+    return gap <= (process->start_is_rough ? 2 : 0);
+}
+
+static void set_timer(sd_event_source *source, uint64_t due_ns)
+{
+    sd_event_source_set_time(source, due_ns / 1000 + 1);
+    sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static void untime(struct module *module, struct process *process)
+{
+    if (!process->due_ns)
+        return;
+    if (process->ask)
+        TAILQ_REMOVE(&module->reading, process, timed);
+    else
+        TAILQ_REMOVE(&module->settling, process, timed);
+    process->due_ns = process->ask = 0;
+}
+
+static void take_command(struct module *module, struct process *process, const struct input *input)
+{
+    struct command *command = command_new(input->argv, input->argv_cut, input->comm);
+    if (!command) {
+        module->counters.out_of_memory++;
+        return;
+    }
+    command_release(&process->command);
+    process->command = command;
+}
+
+/* `started` by PROTOCOL.md, section 3.2: at birth, and when it becomes a shell. */
+static void decide_started(struct process *process, const struct process *parent)
+{
+    if (process->root)
+        return;
+    if (!parent || parent->started || (parent->command && parent->command->shell))
+        process->started = true;
+}
+
+static void become(struct process *process)
+{
+    if (!process->root && process->command && process->command->shell)
+        process->started = true;
+}
+
+/* ---- questions ---------------------------------------------------------------------------------- */
+
+static void arm_settle(struct module *module, struct process *process)
+{
+    bool first = TAILQ_EMPTY(&module->settling);
+    process->due_ns = monotonic_ns() + module->options.settle_ms * NS_PER_MS;
+    TAILQ_INSERT_TAIL(&module->settling, process, timed);
+    if (first)
+        set_timer(module->settle_timer, process->due_ns);
+}
+
+static void on_facts(struct tracker_op *op, void *context);
+
+static bool feed_knows_places(const struct module *module)
+{
+    return feed_traits(module->feed) & FEED_TELLS_PLACES;
+}
+
+/* Whose facts are asked for is named by value; the answer finds the process again, or nobody. */
+static struct tracker_op *question(struct module *module, uint32_t pid)
+{
+    struct tracker_op *op = tracker_op_new(module->tracker, TRACKER_FACTS, on_facts, module);
+    if (!op) {
+        module->counters.out_of_memory++;
+        return NULL;
+    }
+    op->pid = pid;
+    op->wanted = FACTS_ARGV;
+    if (tracker_traits(module->tracker) & TRACKER_HAS_PLACES && !feed_knows_places(module))
+        op->wanted |= FACTS_CGROUP;
+    return op;
+}
+
+static void ask(struct module *module, struct process *process)
+{
+    bool first = TAILQ_EMPTY(&module->reading);
+    struct tracker_op *op = question(module, process->pid);
+    untime(module, process);
+    process->ask = ++module->last_ask;
+    process->due_ns = monotonic_ns() + READ_MS * NS_PER_MS;
+    TAILQ_INSERT_TAIL(&module->reading, process, timed);
+    if (first)
+        set_timer(module->read_timer, process->due_ns);
+    if (!op)
+        return; /* then its deadline tells it without */
+    op->tag = process->ask;
+    tracker_op_submit(module->workers, op);
+}
+
+/* ---- actions ------------------------------------------------------------------------------------ */
+
+/* What it uses now. A read of /proc costs a quarter of a whole life, so under saturation it is
+ * left out. */
+static uint64_t rss_now(const struct module *module, const struct process *process,
+                        const struct input *input)
+{
+    if (input->rss_bytes || module->saturated || process->ended_ns)
+        return input->rss_bytes;
+    return proc_rss_bytes(process->pid);
+}
+
+static void free_children(struct module *module, struct process *process)
+{
+    /* The list is newest first; they are to be told in the order of their births. */
+    struct process *child, *before = NULL;
+    LIST_FOREACH(child, &process->children, sibling)
+    {
+        if (!child->waits || child->in_freed)
+            continue;
+        child->in_freed = true;
+        if (before)
+            TAILQ_INSERT_BEFORE(before, child, freed);
+        else
+            TAILQ_INSERT_TAIL(&module->freed, child, freed);
+        before = child;
+    }
+}
+
+static void add(struct module *module, struct process *process, const struct input *input)
+{
+    become(process);
+    process->started_at_ms = proc_clock_ms(&module->clock, process->start_ticks);
+    process->block->n_told++;
+    publish_added(module, process, rss_now(module, process, input), input->by_scan);
+    free_children(module, process);
+}
+
+static void forget(struct module *module, struct process *process, bool told)
+{
+    feed_unwatch(module->feed, process->pid);
+    untime(module, process);
+    free_children(module, process);
+    if (process->in_freed)
+        TAILQ_REMOVE(&module->freed, process, freed);
+    struct block *block = process->block;
+    if (told)
+        block->n_told--;
+    registry_remove_process(&module->registry, process);
+    blocks_forgot(module, block);
+}
+
+/* Its parent has to be told first. True where that is done or there is none to wait for. */
+static bool parent_is_told(struct module *module, struct process *process)
+{
+    static const struct input push = {.input = LIFE_PUSH};
+    struct process *parent = process->parent;
+    if (!parent || parent->block != process->block || life_is_told(parent->state))
+        return true;
+    step(module, parent, &push);
+    return life_is_told(parent->state);
+}
+
+/* It would be told, but its parent's command is still being read: it waits for that. */
+static void hold_back(struct module *module, struct process *process, const struct life_step *to,
+                      const struct input *input)
+{
+    if (to->actions & LIFE_TAKE)
+        take_command(module, process, input);
+    untime(module, process);
+    process->waits = true;
+    process->state = to->actions & LIFE_END ? LIFE_DYING : LIFE_READING;
+}
+
+static void step(struct module *module, struct process *process, const struct input *input)
+{
+    struct life_step to = life_next(process->state, input->input);
+    if ((to.actions & LIFE_ADD) && !parent_is_told(module, process) &&
+        !(to.actions & LIFE_ESCAPE)) {
+        hold_back(module, process, &to, input);
+        return;
+    }
+    bool was_told = life_is_told(process->state);
+    module_log(module, WPS_LOG_TRACE, "pid %u of %s: %s + %s -> %s", process->pid,
+               process->block->id, life_state_name(process->state), life_input_name(input->input),
+               life_state_name(to.state));
+    /* A cell without actions goes on waiting for what was awaited before. */
+    if (to.actions && to.state != process->state) {
+        untime(module, process);
+        process->waits = false;
+    }
+    process->state = to.state;
+    if (to.actions & LIFE_COUNT_UP)
+        process->threads++;
+    if (to.actions & LIFE_COUNT_DOWN)
+        process->threads--;
+    if (to.actions & LIFE_TAKE)
+        take_command(module, process, input);
+    if (to.actions & LIFE_ARM)
+        arm_settle(module, process);
+    if (to.actions & LIFE_ASK)
+        ask(module, process);
+    if (to.actions & LIFE_ADD)
+        add(module, process, input);
+    if (to.actions & LIFE_RENEW) {
+        become(process);
+        publish_exec(module, process, rss_now(module, process, input), input->by_scan);
+    }
+    if (to.actions & LIFE_CHANGE)
+        publish_changed(module, process, input->by_scan);
+    if (to.actions & LIFE_END)
+        publish_exited(module, process, input->by_scan);
+    if (to.actions & LIFE_ESCAPE)
+        publish_escaped(module, process, input->reason, input->where);
+    if (to.actions & LIFE_FORGET)
+        forget(module, process, was_told || (to.actions & LIFE_ADD));
+}
+
+/* Those whose parents were told meanwhile, parents before children; telling one may free more. */
+static void tell_freed(struct module *module)
+{
+    static const struct input release = {.input = LIFE_RELEASE};
+    struct process *process;
+    while ((process = TAILQ_FIRST(&module->freed))) {
+        TAILQ_REMOVE(&module->freed, process, freed);
+        process->in_freed = process->waits = false;
+        if (!process->ask) /* else the answer will tell it */
+            step(module, process, &release);
+    }
+}
+
+static void drive(struct module *module, struct process *process, const struct input *input)
+{
+    step(module, process, input);
+    tell_freed(module);
+}
+
+/* ---- births ------------------------------------------------------------------------------------- */
+
+/* A life that is still there under a pid that was given to a new one: its end was lost. */
+static void end_older(struct module *module, uint32_t pid)
+{
+    static const struct input missed = {.input = LIFE_MISSED, .by_scan = true};
+    struct process *older = registry_process(&module->registry, pid);
+    if (!older)
+        return;
+    if (older->state == LIFE_DYING || older->state == LIFE_FADING) {
+        /* Its end was seen; only the answer to a question is late. */
+        drive(module, older, &(struct input){.input = LIFE_NO_FACTS});
+    } else {
+        module->counters.scan_repairs++;
+        older->ended_ns = boottime_ns();
+        drive(module, older, &missed);
+    }
+    older = registry_process(&module->registry, pid);
+    if (older) /* it waited for its parent */
+        forget(module, older, life_is_told(older->state));
+}
+
+static struct process *make(struct module *module, struct scope *scope, uint32_t pid,
+                            uint64_t start_ticks)
+{
+    if (registry_n_processes(&module->registry) >= module->options.max_processes) {
+        if (module->counters.limits_hit++ == 0)
+            module_log(module, WPS_LOG_WARNING,
+                       "max-processes is reached (%llu): further processes are not listed, though "
+                       "they are killed with their block",
+                       (unsigned long long)module->options.max_processes);
+        return NULL;
+    }
+    struct process *process = registry_add_process(&module->registry, scope, pid);
+    if (!process) {
+        module->counters.out_of_memory++;
+        return NULL;
+    }
+    process->start_ticks = start_ticks;
+    process->changed_ns = boottime_ns();
+    return process;
+}
+
+static struct process *make_from(struct module *module, struct scope *scope,
+                                 const struct feed_event *event)
+{
+    uint64_t start_ns = event->start_ns ? event->start_ns : event->time_ns;
+    end_older(module, event->pid);
+    struct process *process =
+        make(module, scope, event->pid, proc_clock_ticks(&module->clock, start_ns));
+    if (!process)
+        return NULL;
+    process->start_is_rough = !event->start_ns;
+    process->parent_pid = event->parent;
+    return process;
+}
+
+/* The member of this block that it was made by. */
+static struct process *find_parent(struct module *module, const struct block *block,
+                                   uint32_t parent, uint32_t creator)
+{
+    struct process *process = registry_process(&module->registry, parent);
+    if (!process || process->block != block)
+        process = registry_process(&module->registry, creator);
+    return process && process->block == block ? process : NULL;
+}
+
+/* The process that an event is about; null: it is not known, or another life had its pid. Where the
+ * event does not tell the start, `fork_ns` is the time of a birth, or 0. */
+static struct process *find(struct module *module, const struct feed_event *event, uint64_t fork_ns)
+{
+    struct process *process = registry_process(&module->registry, event->pid);
+    uint64_t start_ns = event->start_ns ? event->start_ns : fork_ns;
+    if (!process || !start_ns)
+        return process;
+    uint64_t ticks = proc_clock_ticks(&module->clock, start_ns);
+    if (event->start_ns)
+        return lives_same(process, ticks) ? process : NULL;
+    return ticks >= process->start_ticks && ticks - process->start_ticks <= 2 ? process : NULL;
+}
+
+static void take_fork(struct module *module, const struct feed_event *event, struct scope *scope)
+{
+    static const struct input push = {.input = LIFE_PUSH};
+    if (find(module, event, event->time_ns))
+        return; /* a scan or an assignment was faster */
+    struct process *maker = registry_process(&module->registry, event->creator ? event->creator
+                                                                               : event->parent);
+    struct process *process = make_from(module, scope, event);
+    if (!process)
+        return;
+    struct process *parent = find_parent(module, scope->block, event->parent, event->creator);
+    registry_set_parent(process, parent);
+    /* Born into the block by somebody outside: that is a beginning, as an assignment is. */
+    process->root = !parent;
+    decide_started(process, parent);
+    if (maker && maker->command)
+        process->command = command_share(maker->command);
+    drive(module, process,
+          &(struct input){.input = process->command ? LIFE_FORK : LIFE_JOIN});
+    if (maker && maker->state == LIFE_SETTLING)
+        drive(module, maker, &push);
+}
+
+/* It came into the block by itself, or was put there. */
+static void join(struct module *module, const struct feed_event *event, struct scope *scope)
+{
+    struct process *process = make_from(module, scope, event);
+    if (!process)
+        return;
+    struct process *parent = find_parent(module, scope->block, event->parent, 0);
+    registry_set_parent(process, parent);
+    process->root = assign_is_root(module, process, !parent);
+    decide_started(process, parent);
+    take_command(module, process, &(struct input){.comm = event->comm}); /* until it is read */
+    drive(module, process, &(struct input){.input = LIFE_JOIN});
+}
+
+/* ---- events ------------------------------------------------------------------------------------- */
+
+static struct scope *block_scope(struct module *module, struct block *block)
+{
+    return registry_add_scope(&module->registry, block, text_of(SUBSCOPE_DEFAULT), 0);
+}
+
+/* The sub-scope that an event's cgroups name: the deepest one that is ours. */
+static struct scope *scope_of(struct module *module, const struct feed_event *event)
+{
+    struct block *block = registry_block_at(&module->registry, event->place[0]);
+    if (!block || block->state == BLOCK_MAKING)
+        return NULL;
+    for (int i = FEED_PLACES - 1; i > 0; i--) {
+        struct scope *scope =
+            event->place[i] ? registry_scope_at(&module->registry, event->place[i]) : NULL;
+        if (scope)
+            return scope;
+    }
+    return block_scope(module, block);
+}
+
+/* An exec in a block by nobody that is known: its birth was lost. */
+static struct process *make_late(struct module *module, const struct feed_event *event,
+                                 struct scope *scope)
+{
+    struct process *process = scope ? make_from(module, scope, event) : NULL;
+    if (!process)
+        return NULL;
+    registry_set_parent(process, find_parent(module, scope->block, event->parent, 0));
+    decide_started(process, process->parent);
+    return process;
+}
+
+/* With a feed that knows no places, a stranger that execs may have come in by itself. */
+static struct process *ask_about_stranger(struct module *module, uint32_t pid)
+{
+    if (tracker_traits(module->tracker) & TRACKER_HAS_PLACES &&
+        registry_n_blocks(&module->registry) > 0) {
+        struct tracker_op *op = question(module, pid);
+        if (op)
+            tracker_op_submit(module->workers, op);
+    }
+    return NULL;
+}
+
+static void take_exec(struct module *module, const struct feed_event *event, struct scope *scope)
+{
+    struct process *process = find(module, event, 0);
+    if (!process)
+        process = event->has_place ? make_late(module, event, scope)
+                                   : ask_about_stranger(module, event->pid);
+    if (!process)
+        return;
+    process->threads = 1;
+    process->changed_ns = event->time_ns;
+    struct input input = {
+        .input = event->has_argv ? LIFE_EXEC : LIFE_EXEC_BLIND,
+        .has_argv = event->has_argv,
+        .argv_cut = event->argv_cut,
+        .argv = event->argv,
+        .comm = event->comm,
+    };
+    if (!event->has_argv) {
+        /* Until it is read, its name is all that is known of the new program. */
+        input.argv = (struct text){NULL, 0};
+        if (event->comm.size)
+            take_command(module, process, &input);
+        else
+            command_release(&process->command);
+    }
+    drive(module, process, &input);
+}
+
+static void end(struct module *module, struct process *process, const struct feed_event *event)
+{
+    process->has_status = event->has_status;
+    process->status = event->status;
+    process->ended_ns = event->time_ns;
+    process->cpu_ns = event->cpu_ns;
+    process->max_rss_bytes = event->max_rss_bytes;
+    drive(module, process, &(struct input){.input = LIFE_EXIT});
+}
+
+static void take_exit(struct module *module, const struct feed_event *event)
+{
+    struct process *process = find(module, event, 0);
+    if (process)
+        end(module, process, event);
+}
+
+/* The ends of threads that other processors tell of may come behind an exec: is it really gone? A
+ * leader that left is a zombie while its other threads run on. */
+static bool is_alive(const struct process *process)
+{
+    struct proc_stat stat;
+    return proc_stat_read(&stat, process->pid) == 0 && lives_same(process, stat.start_ticks) &&
+           ((stat.state != 'Z' && stat.state != 'X') || stat.threads > 1);
+}
+
+static void take_thread(struct module *module, const struct feed_event *event)
+{
+    struct process *process = registry_process(&module->registry, event->pid);
+    if (!process)
+        return;
+    if (event->kind == FEED_THREAD) {
+        process->threaded = true;
+        drive(module, process, &(struct input){.input = LIFE_THREAD});
+        return;
+    }
+    if (process->threads > 1) {
+        drive(module, process, &(struct input){.input = LIFE_THREAD_EXIT});
+        return;
+    }
+    if ((process->threaded || event->tid != event->pid) && is_alive(process))
+        return;
+    end(module, process, event);
+}
+
+static void take_move(struct module *module, const struct feed_event *event, struct scope *scope)
+{
+    struct process *process = find(module, event, 0);
+    if (process && scope && scope->block == process->block) {
+        if (scope == process->scope)
+            return;
+        process->scope = scope;
+        drive(module, process, &(struct input){.input = LIFE_RESCOPE});
+        return;
+    }
+    if (process) {
+        bool assigned = scope && assign_runs(module, scope->block);
+        lives_left(module, process, assigned ? "reassigned" : "moved",
+                   assigned ? (struct text){NULL, 0} : event->path);
+    }
+    if (scope)
+        join(module, event, scope);
+}
+
+void lives_take(struct module *module, const struct feed_event *event)
+{
+    struct scope *scope = event->has_place ? scope_of(module, event) : NULL;
+    switch (event->kind) {
+    case FEED_FORK:
+        if (!event->has_place) {
+            struct process *parent = registry_process(&module->registry, event->parent);
+            scope = parent ? parent->scope : NULL;
+        }
+        if (scope)
+            take_fork(module, event, scope);
+        break;
+    case FEED_EXEC:
+        take_exec(module, event, scope);
+        break;
+    case FEED_EXIT:
+        take_exit(module, event);
+        break;
+    case FEED_THREAD:
+    case FEED_THREAD_EXIT:
+        take_thread(module, event);
+        break;
+    case FEED_MOVE:
+        take_move(module, event, scope);
+        break;
+    case FEED_SCAN_DUE:
+        break; /* the loop's */
+    }
+}
+
+/* ---- what was found ------------------------------------------------------------------------------ */
+
+static struct input from_facts(enum life_input input, const struct process_facts *facts,
+                               bool by_scan)
+{
+    return (struct input){
+        .input = input,
+        .has_argv = true,
+        .argv_cut = facts->argv_cut,
+        .argv = facts->argv,
+        .comm = text_of(facts->stat.comm),
+        .rss_bytes = facts->rss_bytes,
+        .by_scan = by_scan,
+    };
+}
+
+/* True where the facts tell another command than readers were told. */
+static bool tells_news(const struct process *process, const struct process_facts *facts)
+{
+    struct command *now = command_new(facts->argv, facts->argv_cut, text_of(facts->stat.comm));
+    bool news = now && !command_equal(now, process->command);
+    command_release(&now);
+    return news;
+}
+
+static void seen_again(struct module *module, struct process *process, struct scope *scope,
+                       const struct process_facts *facts, bool root, bool by_scan)
+{
+    bool newer = facts->read_ns > process->changed_ns;
+    if (!life_is_told(process->state)) {
+        if (root && !process->root)
+            process->root = true, process->started = false;
+        struct input seen = from_facts(LIFE_SEEN, facts, by_scan);
+        drive(module, process, &seen);
+        return;
+    }
+    if (root && !process->root) {
+        process->root = true;
+        process->scope = scope;
+        drive(module, process, &(struct input){.input = LIFE_RESCOPE, .by_scan = by_scan});
+    }
+    if (newer && process->scope != scope) {
+        process->scope = scope;
+        drive(module, process, &(struct input){.input = LIFE_RESCOPE, .by_scan = by_scan});
+    }
+    if (newer && by_scan && tells_news(process, facts)) {
+        struct input news = from_facts(LIFE_SEEN_NEW, facts, by_scan);
+        module->counters.scan_repairs++;
+        drive(module, process, &news);
+    }
+}
+
+/* It may have ended since it was read, and its end may have been told already. */
+static bool still_lives(const struct process_facts *facts)
+{
+    struct proc_stat stat;
+    return proc_stat_read(&stat, facts->pid) == 0 && stat.start_ticks == facts->stat.start_ticks &&
+           stat.state != 'Z' && stat.state != 'X';
+}
+
+static void watch(struct module *module, struct process *process)
+{
+    uint64_t tick_ns = NS_PER_SECOND / module->clock.ticks_per_second;
+    feed_watch(module->feed, process->pid, process->start_ticks * tick_ns);
+}
+
+static void seen_first(struct module *module, struct scope *scope,
+                       const struct process_facts *facts, bool root, bool by_scan)
+{
+    if (facts->stat.state == 'Z' || !still_lives(facts))
+        return;
+    end_older(module, facts->pid);
+    struct process *process = make(module, scope, facts->pid, facts->stat.start_ticks);
+    if (!process)
+        return;
+    process->parent_pid = facts->stat.ppid;
+    process->scan_mark = module->scan_mark;
+    registry_set_parent(process, find_parent(module, scope->block, facts->stat.ppid, 0));
+    /* Who came in by itself has a parent outside; an orphan's is the init of its namespace. */
+    process->root = root || assign_is_root(module, process,
+                                           !process->parent && facts->stat.ppid > 1);
+    decide_started(process, process->parent);
+    watch(module, process);
+    struct input seen = from_facts(LIFE_SEEN, facts, by_scan);
+    if (by_scan)
+        module->counters.scan_repairs++;
+    drive(module, process, &seen);
+}
+
+void lives_seen(struct module *module, struct scope *scope, const struct process_facts *facts,
+                bool root, bool by_scan)
+{
+    struct process *process = registry_process(&module->registry, facts->pid);
+    if (process && !lives_same(process, facts->stat.start_ticks))
+        process = NULL;
+    if (process && process->block != scope->block) {
+        if (facts->read_ns < process->changed_ns)
+            return;
+        bool assigned = assign_runs(module, scope->block);
+        lives_left(module, process, assigned ? "reassigned" : "moved", (struct text){NULL, 0});
+        process = NULL;
+    }
+    if (process) {
+        process->scan_mark = module->scan_mark;
+        seen_again(module, process, scope, facts, root, by_scan);
+    } else {
+        seen_first(module, scope, facts, root, by_scan);
+    }
+}
+
+void lives_missed(struct module *module, struct process *process)
+{
+    module->counters.scan_repairs++;
+    process->ended_ns = boottime_ns();
+    drive(module, process, &(struct input){.input = LIFE_MISSED, .by_scan = true});
+}
+
+void lives_left(struct module *module, struct process *process, const char *reason,
+                struct text where)
+{
+    drive(module, process,
+          &(struct input){.input = LIFE_LEAVE, .reason = reason, .where = where});
+}
+
+void lives_push_block(struct module *module, struct block *block)
+{
+    static const struct input push = {.input = LIFE_PUSH};
+    struct process *process;
+    if (block->n_told == block->n_processes)
+        return;
+    TAILQ_FOREACH(process, &block->processes, in_block) /* telling takes nobody out of this list */
+        if (process->state == LIFE_SETTLING)
+            step(module, process, &push);
+    tell_freed(module);
+}
+
+/* ---- answers and timers -------------------------------------------------------------------------- */
+
+/* The sub-scope that a process's cgroup path names; null: none of ours. */
+static struct scope *scope_of_path(struct module *module, const char *path)
+{
+    char block_id[TRACKER_BLOCK_MAX + 1], name[TRACKER_SCOPE_MAX + 1];
+    if (!path || !tracker_locate(module->tracker, path, block_id, name))
+        return NULL;
+    struct block *block = registry_block(&module->registry, text_of(block_id));
+    if (!block || block->state == BLOCK_MAKING)
+        return NULL;
+    return registry_add_scope(&module->registry, block,
+                              text_of(name[0] ? name : SUBSCOPE_DEFAULT), 0);
+}
+
+/* Where a feed knows no places, the answer says where it really is. True: where we thought. */
+static bool is_where_thought(struct module *module, struct process *process,
+                             const struct process_facts *facts)
+{
+    if (!facts->cgroup)
+        return true;
+    struct scope *scope = scope_of_path(module, facts->cgroup);
+    if (scope && scope->block == process->block) {
+        process->scope = scope;
+        return true;
+    }
+    drive(module, process,
+          &(struct input){
+              .input = LIFE_STRANGER, .reason = "moved", .where = text_of(facts->cgroup)});
+    if (scope)
+        lives_seen(module, scope, facts, false, false);
+    return false;
+}
+
+static void answer(struct module *module, struct process *process,
+                   const struct process_facts *facts)
+{
+    if (!is_where_thought(module, process, facts))
+        return;
+    if (process->start_is_rough && !life_is_told(process->state)) {
+        process->start_ticks = facts->stat.start_ticks;
+        process->start_is_rough = false;
+    }
+    struct input input = from_facts(LIFE_FACTS, facts, false);
+    drive(module, process, &input);
+}
+
+static void on_facts(struct tracker_op *op, void *context)
+{
+    struct module *module = context;
+    struct process *process = registry_process(&module->registry, op->pid);
+    const struct process_facts *facts = op->result == 0 ? &op->facts.items[0] : NULL;
+    if (op->tag == 0) { /* about a stranger */
+        struct scope *scope = facts ? scope_of_path(module, facts->cgroup) : NULL;
+        if (scope && !module->stopping)
+            lives_seen(module, scope, facts, false, false);
+    } else if (process && process->ask == op->tag) {
+        if (facts && lives_same(process, facts->stat.start_ticks))
+            answer(module, process, facts);
+        else
+            drive(module, process, &(struct input){.input = LIFE_NO_FACTS});
+    }
+    tracker_op_free(op);
+}
+
+int lives_on_settle_timer(sd_event_source *source, uint64_t now_us, void *context)
+{
+    struct module *module = context;
+    uint64_t now = now_us * 1000;
+    bool sure = feed_knows_places(module) || !(tracker_traits(module->tracker) & TRACKER_HAS_PLACES);
+    struct input input = {.input = sure ? LIFE_SETTLED : LIFE_UNSURE};
+    struct process *process;
+    while ((process = TAILQ_FIRST(&module->settling)) && process->due_ns <= now)
+        drive(module, process, &input);
+    if (process)
+        set_timer(source, process->due_ns);
+    return 0;
+}
+
+int lives_on_read_timer(sd_event_source *source, uint64_t now_us, void *context)
+{
+    struct module *module = context;
+    uint64_t now = now_us * 1000;
+    struct process *process;
+    while ((process = TAILQ_FIRST(&module->reading)) && process->due_ns <= now) {
+        module->counters.facts_late++;
+        drive(module, process, &(struct input){.input = LIFE_NO_FACTS});
+        workers_relieve(module->workers);
+    }
+    if (process)
+        set_timer(source, process->due_ns);
+    return 0;
+}

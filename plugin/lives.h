@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PLUGIN_LIVES_H
+#define PLUGIN_LIVES_H
+
+/*
+ * The way of an event into the registry: whose it is, what the life table makes of it, and what is
+ * published then. Feeds, scans, timers and answered questions all come through here, so each life is
+ * told once and in order, whoever saw it. Called from the loop's thread.
+ */
+
+#include "plugin/module.h"
+
+/* One event of the feed. */
+void lives_take(struct module *module, const struct feed_event *event);
+
+/* What a scan or an assignment found: the process is a member of the sub-scope. `root` counts where it
+ * was not known yet. `by_scan` events say that a scan saw them. */
+void lives_seen(struct module *module, struct scope *scope, const struct process_facts *facts,
+                bool root, bool by_scan);
+
+/* A scan did not find it, and it is no more. */
+void lives_missed(struct module *module, struct process *process);
+
+/* It is alive and in its block no more. `where` is the cgroup's path, or empty. */
+void lives_left(struct module *module, struct process *process, const char *reason,
+                struct text where);
+
+/* A command named the block: what settles in it is told now. */
+void lives_push_block(struct module *module, struct block *block);
+
+/* Timers: of settling, and of questions that were not answered. */
+int lives_on_settle_timer(sd_event_source *source, uint64_t now_us, void *module);
+int lives_on_read_timer(sd_event_source *source, uint64_t now_us, void *module);
+
+/* True where a process with this start is the one that is meant. */
+bool lives_same(const struct process *process, uint64_t start_ticks);
+
+#endif

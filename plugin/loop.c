@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The loop. Between two waits it takes what the feed has, then what the workers finished, then what
+ * clients ask. When events come at thousands a second it sleeps for up to a millisecond at a time, so
+ * that one wake-up handles many; at ordinary rates it never waits for more.
+ */
+
+#include "plugin/loop.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "plugin/blocks.h"
+#include "plugin/clock.h"
+#include "plugin/control.h"
+#include "plugin/lives.h"
+#include "plugin/publish.h"
+#include "plugin/scan.h"
+#include "plugin/setup.h"
+
+enum {
+    DRAIN = 4096,            /* events at a time, then others get their turn */
+    SATURATED_RATE = 4000,   /* events a second from which on they are gathered */
+    WINDOW_MS = 10,          /* over which the rate is taken */
+    GATHER_US = 1000,        /* how long at most */
+    ACTIVE_SCAN_MS = 2000,   /* how often at most a feed without places looks for moves */
+    STOP_SCALE_NS = 1000000, /* of a deadline in milliseconds */
+};
+
+/* ---- the feed ----------------------------------------------------------------------------------- */
+
+static void note_loss(struct module *module)
+{
+    uint64_t lost = feed_lost(module->feed);
+    if (lost == module->lost_seen)
+        return;
+    uint64_t now = lost - module->lost_seen;
+    module->lost_seen = lost;
+    module->counters.feed_lost += now;
+    module_log(module, WPS_LOG_WARNING, "feed %s lost %llu events: every block is scanned",
+               feed_name(module->feed), (unsigned long long)now);
+    scan_after_loss(module, "overflow", now);
+}
+
+/* A feed that sees births but no places finds moves by scans, and those only while things happen. */
+static void scan_when_active(struct module *module)
+{
+    uint64_t now = monotonic_ns();
+    unsigned traits = feed_traits(module->feed);
+    if (traits & (FEED_TELLS_PLACES | FEED_WANTS_SCANS) || now < module->next_scan_ns)
+        return;
+    module->next_scan_ns = now + ACTIVE_SCAN_MS * NS_PER_MS;
+    scan_all(module);
+}
+
+static void on_event(void *context, const struct feed_event *event)
+{
+    struct module *module = context;
+    module->counters.feed_events++;
+    note_loss(module);
+    if (event->kind == FEED_SCAN_DUE)
+        scan_all(module);
+    else
+        lives_take(module, event);
+}
+
+static int watch_feed(struct module *module);
+
+/* It cannot be read any more: another one, and a look at everything. */
+static void replace_feed(struct module *module, int result)
+{
+    struct wps_error error;
+    struct block *block, *next;
+    module_log(module, WPS_LOG_ERROR, "feed %s died: %s", feed_name(module->feed),
+               strerror(-result));
+    module->feed_source = sd_event_source_disable_unref(module->feed_source);
+    feed_close(&module->feed);
+    module->lost_seen = 0;
+    module->counters.feed_restarts++;
+    int r = setup_feed(module, &error);
+    if (r < 0 && module->options.feed[0]) { /* better another one than none */
+        module_log(module, WPS_LOG_ERROR, "%s", error.message);
+        module->options.feed[0] = '\0';
+        r = setup_feed(module, &error);
+    }
+    if (r == 0)
+        r = watch_feed(module);
+    if (r < 0) {
+        /* poll works wherever descriptors can be made: nothing is left to fall back to. */
+        module_log(module, WPS_LOG_ERROR, "no feed works any more: %s", error.message);
+        abort();
+    }
+    setup_confidence(module);
+    setup_log(module);
+    HASH_ITER (by_id, module->registry.blocks, block, next)
+        if (block->state != BLOCK_MAKING)
+            publish_block_changed(module, block);
+    scan_after_loss(module, "feed_restarted", 0);
+}
+
+/* How many came lately decides whether they are gathered. */
+static void take_rate(struct module *module, unsigned n)
+{
+    uint64_t now = monotonic_ns(), span = now - module->busy_window_ns;
+    module->busy_events += n;
+    if (span < WINDOW_MS * NS_PER_MS)
+        return;
+    module->saturated = module->busy_events * NS_PER_SECOND / span >= SATURATED_RATE;
+    module->busy_window_ns = now;
+    module->busy_events = 0;
+}
+
+static int drain(struct module *module)
+{
+    int n = feed_drain(module->feed, DRAIN, on_event, module);
+    if (n < 0) {
+        replace_feed(module, n);
+        return 0;
+    }
+    note_loss(module);
+    if (n > 0)
+        scan_when_active(module);
+    return n;
+}
+
+void loop_drain_feed(struct module *module)
+{
+    drain(module);
+}
+
+static int on_feed(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+    struct module *module = context;
+    (void)source, (void)fd, (void)events;
+    int n = drain(module);
+    take_rate(module, (unsigned)n);
+    if (module->saturated && n < DRAIN)
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){0, GATHER_US * 1000}, NULL);
+    return 0;
+}
+
+static int watch_feed(struct module *module)
+{
+    return sd_event_add_io(module->event, &module->feed_source, feed_fd(module->feed), EPOLLIN,
+                           on_feed, module);
+}
+
+/* ---- workers and the host ------------------------------------------------------------------------ */
+
+static int on_workers(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+    struct module *module = context;
+    (void)source, (void)fd, (void)events;
+    drain(module); /* what happened before an answer is taken in before it */
+    workers_reap(module->workers);
+    return 0;
+}
+
+static int on_stop(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+    struct module *module = context;
+    eventfd_t count;
+    (void)source, (void)events;
+    eventfd_read(fd, &count);
+    module->stopping = true;
+    return 0;
+}
+
+/* ---- beginning and end --------------------------------------------------------------------------- */
+
+static int add_timer(struct module *module, sd_event_source **source,
+                     int (*handler)(sd_event_source *, uint64_t, void *))
+{
+    int r = sd_event_add_time(module->event, source, CLOCK_MONOTONIC, UINT64_MAX, 1, handler,
+                              module);
+    return r < 0 ? r : sd_event_source_set_enabled(*source, SD_EVENT_OFF);
+}
+
+static int make_sources(struct module *module)
+{
+    int r = sd_event_new(&module->event);
+    r = r < 0 ? r : add_timer(module, &module->settle_timer, lives_on_settle_timer);
+    r = r < 0 ? r : add_timer(module, &module->read_timer, lives_on_read_timer);
+    r = r < 0 ? r : add_timer(module, &module->mark_timer, publish_on_mark_timer);
+    r = r < 0 ? r : add_timer(module, &module->retry_timer, publish_on_retry_timer);
+    r = r < 0 ? r
+              : sd_event_add_io(module->event, NULL, workers_fd(module->workers), EPOLLIN,
+                                on_workers, module);
+    r = r < 0 ? r
+              : sd_event_add_io(module->event, NULL, module->stop_event, EPOLLIN, on_stop, module);
+    return r;
+}
+
+static void init_lists(struct module *module)
+{
+    registry_init(&module->registry);
+    TAILQ_INIT(&module->settling);
+    TAILQ_INIT(&module->reading);
+    TAILQ_INIT(&module->freed);
+    TAILQ_INIT(&module->marked);
+    TAILQ_INIT(&module->marked_late);
+    TAILQ_INIT(&module->unsent);
+    LIST_INIT(&module->assignments);
+    wire_out_init(&module->out);
+    module->scan_mark = 1;
+    module->busy_window_ns = monotonic_ns();
+}
+
+static int make_all(struct module *module, struct wps_error *error)
+{
+    init_lists(module);
+    module->clock = proc_clock_now();
+    int r = workers_new(&module->workers, error);
+    if (r < 0)
+        return r;
+    r = make_sources(module);
+    if (r < 0)
+        return wps_error_system(error, r, "cannot make the event loop");
+    r = setup_tracker(module, error);
+    r = r < 0 ? r : setup_feed(module, error);
+    if (r < 0)
+        return r;
+    setup_confidence(module);
+    setup_log(module);
+    r = blocks_adopt(module, error);
+    r = r < 0 ? r : control_open(module, &module->control, error);
+    if (r < 0)
+        return r;
+    r = watch_feed(module);
+    return r < 0 ? wps_error_system(error, r, "cannot watch the feed") : 0;
+}
+
+/* -ETIMEDOUT: a worker hangs; what it uses stays. */
+static int unmake_all(struct module *module, uint64_t deadline_ns)
+{
+    int r = workers_destroy(&module->workers, deadline_ns);
+    if (r < 0)
+        return r;
+    control_close(&module->control);
+    struct block *block, *next;
+    HASH_ITER (by_id, module->registry.blocks, block, next) {
+        sd_event_source_disable_unref(block->watch);
+        sd_event_source_disable_unref(block->again);
+    }
+    registry_destroy(&module->registry);
+    module->feed_source = sd_event_source_disable_unref(module->feed_source);
+    feed_close(&module->feed);
+    tracker_close(&module->tracker);
+    sd_event_source_disable_unref(module->settle_timer);
+    sd_event_source_disable_unref(module->read_timer);
+    sd_event_source_disable_unref(module->mark_timer);
+    sd_event_source_disable_unref(module->retry_timer);
+    module->event = sd_event_unref(module->event);
+    wire_out_destroy(&module->out);
+    return 0;
+}
+
+/* True where everything that is to end has ended. */
+static bool wind_down(struct module *module)
+{
+    return module->stopping && blocks_end_all(module);
+}
+
+static void run(struct module *module)
+{
+    while (!wind_down(module)) {
+        uint64_t wait_us = UINT64_MAX;
+        if (module->stopping) {
+            uint64_t now = monotonic_ns();
+            if (now >= module->stop_by_ns)
+                return;
+            wait_us = (module->stop_by_ns - now) / 1000 + 1;
+        }
+        if (control_work(module->control))
+            wait_us = 0; /* there may be more, and ZeroMQ will not tell again */
+        int r = sd_event_run(module->event, wait_us);
+        if (r < 0) {
+            module_log(module, WPS_LOG_ERROR, "the event loop failed: %s", strerror(-r));
+            return;
+        }
+    }
+}
+
+static void *thread(void *argument)
+{
+    struct module *module = argument;
+    pthread_setname_np(pthread_self(), "proctrack");
+    module->start_result = make_all(module, &module->start_error);
+    bool started = module->start_result == 0;
+    if (!started)
+        unmake_all(module, UINT64_MAX);
+    sem_post(&module->ready);
+    if (!started)
+        return NULL;
+    run(module);
+    module->stop_result = unmake_all(module, module->stop_by_ns);
+    return NULL;
+}
+
+int loop_start(struct module *module, struct wps_error *error)
+{
+    sigset_t all, before;
+    module->stopping = false;
+    module->n_attempts = 0;
+    module->stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (module->stop_event < 0)
+        return wps_error_system(error, -errno, "cannot make an eventfd");
+    sem_init(&module->ready, 0, 0);
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    int r = -pthread_create(&module->thread, NULL, thread, module);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (r < 0) {
+        wps_error_system(error, r, "cannot start a thread");
+    } else {
+        while (sem_wait(&module->ready) < 0 && errno == EINTR)
+            ;
+        r = module->start_result;
+        if (r < 0) {
+            *error = module->start_error;
+            pthread_join(module->thread, NULL);
+        }
+    }
+    sem_destroy(&module->ready);
+    if (r < 0)
+        close(module->stop_event);
+    module->running = r == 0;
+    return r;
+}
+
+int loop_stop(struct module *module, uint32_t deadline_ms, struct wps_error *error)
+{
+    if (!module->running)
+        return 0;
+    /* The loop gives up on blocks a little before the host gives up on it. */
+    uint64_t deadline_ns = monotonic_ns() + (uint64_t)deadline_ms * STOP_SCALE_NS;
+    module->stop_by_ns = deadline_ns - (uint64_t)deadline_ms * STOP_SCALE_NS / 10;
+    eventfd_write(module->stop_event, 1);
+    struct timespec until = {(time_t)(deadline_ns / NS_PER_SECOND),
+                             (long)(deadline_ns % NS_PER_SECOND)};
+    int r = pthread_clockjoin_np(module->thread, NULL, CLOCK_MONOTONIC, &until);
+    if (r != 0 || module->stop_result < 0)
+        return wps_error_set(error, -ETIMEDOUT,
+                             "it did not stop within %u ms: a process that cannot be ended or read "
+                             "holds it up",
+                             deadline_ms);
+    close(module->stop_event);
+    module->running = false;
+    return 0;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PLUGIN_MODULE_H
+#define PLUGIN_MODULE_H
+
+/*
+ * The module's state, and who does what with it. All of it belongs to the loop's thread from start to
+ * stop; the host's thread touches it only before and after.
+ *
+ *   loop       waits, drains the feed, keeps the timers
+ *   lives      takes what feeds, scans and timers tell through the life table, into the registry
+ *   publish    tells readers of it
+ *   scan       compares the registry with the kernel
+ *   blocks     makes and ends blocks
+ *   control    the socket: envelopes, rights, limits
+ *   commands   what each request does
+ */
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "broker_shim/wps_plugin.h"
+#include "plugin/counters.h"
+#include "plugin/options.h"
+#include "plugin/registry.h"
+#include "schemas/wire.h"
+#include "trackers/feed.h"
+#include "trackers/tracker.h"
+#include "trackers/workers.h"
+
+enum { ATTEMPTS_MAX = 8 };
+
+/* One thing that was tried at start, for `describe`. */
+struct attempt_made {
+    char what[32];
+    bool ok;
+    char why[512];
+};
+
+struct assignment; /* blocks.h: an assign_process at work */
+
+struct module {
+    /* the host's */
+    struct wps_host host;
+    struct options options;
+    enum wps_log_level log_level;
+
+    /* the loop's thread: how its beginning went, and its end */
+    pthread_t thread;
+    bool running;
+    sem_t ready;
+    int start_result, stop_result;
+    struct wps_error start_error;
+    uint64_t stop_by_ns; /* CLOCK_MONOTONIC; set by the host's thread before it wakes the loop */
+
+    /* the loop's */
+    sd_event *event;
+    sd_event_source *feed_source, *settle_timer, *read_timer, *mark_timer, *retry_timer;
+    int stop_event; /* eventfd: the host wants us to stop */
+    bool stopping;  /* it said so */
+    uint64_t busy_window_ns, busy_events; /* how many events came lately */
+    bool saturated;
+
+    struct workers *workers;
+    struct tracker *tracker;
+    struct feed *feed;
+    struct attempt_made attempts[ATTEMPTS_MAX];
+    unsigned n_attempts;
+    const char *confidence;        /* of a block with nothing special */
+    char confidence_reason[256];
+
+    struct registry registry;
+    struct proc_clock clock;
+    TAILQ_HEAD(, process) settling; /* by the end of their settle time */
+    TAILQ_HEAD(, process) reading;  /* by the deadline of their question */
+    TAILQ_HEAD(, process) freed;    /* whose parent was told */
+    uint64_t last_ask;
+    uint32_t scan_mark;
+    uint64_t lost_seen;    /* of feed_lost */
+    uint64_t next_scan_ns; /* CLOCK_MONOTONIC: not earlier, for feeds without places */
+    uint64_t last_epoch;
+    LIST_HEAD(, assignment) assignments;
+
+    TAILQ_HEAD(, block) marked;     /* by the time of their next block-mark */
+    TAILQ_HEAD(, block) marked_late; /* the same, for the second one */
+    uint64_t mark_armed_ns;         /* when the mark timer will look; 0: it will not */
+    TAILQ_HEAD(, block) unsent;     /* whose events could not be handed over */
+    struct wire_out out;            /* for events, one at a time */
+
+    struct control *control;
+    struct counters counters;
+};
+
+/* Logs a line through the host. */
+void module_log(const struct module *module, enum wps_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PLUGIN_OPTIONS_H
+#define PLUGIN_OPTIONS_H
+
+/* The options of the module, as the host hands them over: strings in, checked values out. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "broker_shim/wps_plugin.h"
+
+enum { OPTION_TEXT_MAX = 4096 };
+
+struct options {
+    char tracker[32];                  /* force one; "": the best that works */
+    char feed[32];                     /* force one; "": the best that works */
+    char control[OPTION_TEXT_MAX];     /* endpoint; "": ipc://<runtime>/control */
+    char cgroup_root[OPTION_TEXT_MAX]; /* directory to make blocks in; "": our own cgroup */
+    uint64_t poll_ms;                  /* 2000: between two scans of the feed poll */
+    uint64_t settle_ms;                /* 5: how long `added` waits for an exec */
+    bool keep_on_exit;                 /* on-exit=keep; kill is the default */
+    uint64_t feed_buffer_kib;          /* 0: the feed's own default */
+    uint64_t persist;                  /* 0: how many of each event late readers can read */
+    bool trace;                        /* log=trace: every step of every life is logged */
+    uint64_t max_blocks;               /* 10000 */
+    uint64_t max_processes;            /* 200000: members of all blocks */
+    uint64_t max_requests;             /* 4096: that wait for their answer */
+};
+
+/* Reads them. -EINVAL: an unknown key, or a value that is not allowed; the sentence names it and says
+ * what is. */
+int options_read(struct options *ret, const struct wps_option *options, size_t n_options,
+                 struct wps_error *error);
+
+#endif

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Telling readers: numbers, packing, the hand-over to the host, marks, and what to do when the host
+ * has no room. */
+
+#include "plugin/publish.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "plugin/clock.h"
+
+enum { MARK_MS = 1000, LATE_MARK_MS = 10000, RETRY_MS = 10 };
+
+static const char sender[] = "proctrack";
+
+/* ---- the hand-over ------------------------------------------------------------------------------ */
+
+/* The event that is packed in module->out. */
+static int hand_over(struct module *module, const struct block *block, const char *event)
+{
+    if (wire_out_failed(&module->out)) {
+        module->counters.out_of_memory++;
+        return -ENOMEM;
+    }
+    if (!module->host.publish)
+        return 0;
+    const char *scopes[] = {block->topic};
+    struct wps_event wps_event = {
+        .size = sizeof wps_event,
+        .persist = (uint32_t)module->options.persist,
+        .event = event,
+        .sender = sender,
+        .scopes = scopes,
+        .n_scopes = 1,
+        .data = module->out.bytes.data,
+        .data_size = module->out.bytes.size,
+    };
+    int r = module->host.publish(module->host.context, &wps_event);
+    if (r == 0)
+        module->counters.published++;
+    return r;
+}
+
+/* Takes the next number. */
+static struct block_point next_point(struct block *block)
+{
+    block->seq++;
+    return (struct block_point){text_of(block->id), text_of(block->epoch), block->seq};
+}
+
+static void set_timer(sd_event_source *source, uint64_t due_ns)
+{
+    sd_event_source_set_time(source, due_ns / 1000 + 1);
+    sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static void note_unpublished(struct module *module, struct block *block)
+{
+    module->counters.unpublished++;
+    if (block->unpublished)
+        return;
+    block->unpublished = true;
+    TAILQ_INSERT_TAIL(&module->unsent, block, unsent);
+    set_timer(module->retry_timer, monotonic_ns() + RETRY_MS * NS_PER_MS);
+}
+
+static void unmark(struct module *module, struct block *block)
+{
+    if (!block->mark_due_ns)
+        return;
+    if (block->marks_sent == 0)
+        TAILQ_REMOVE(&module->marked, block, marked);
+    else
+        TAILQ_REMOVE(&module->marked_late, block, marked);
+    block->mark_due_ns = 0;
+}
+
+static void arm_mark_timer(struct module *module)
+{
+    struct block *first = TAILQ_FIRST(&module->marked);
+    struct block *late = TAILQ_FIRST(&module->marked_late);
+    if (!first || (late && late->mark_due_ns < first->mark_due_ns))
+        first = late;
+    if (!first || (module->mark_armed_ns && module->mark_armed_ns <= first->mark_due_ns))
+        return; /* it will look again when it is due */
+    module->mark_armed_ns = first->mark_due_ns;
+    set_timer(module->mark_timer, first->mark_due_ns);
+}
+
+/* A mark is due a second after the newest event, and another one nine seconds later. */
+static void mark_later(struct module *module, struct block *block)
+{
+    unmark(module, block);
+    block->marks_sent = 0;
+    block->mark_due_ns = monotonic_ns() + MARK_MS * NS_PER_MS;
+    TAILQ_INSERT_TAIL(&module->marked, block, marked);
+    arm_mark_timer(module);
+}
+
+static void tell(struct module *module, struct block *block, const char *event)
+{
+    if (hand_over(module, block, event) < 0)
+        note_unpublished(module, block);
+    mark_later(module, block);
+}
+
+/* ---- processes ---------------------------------------------------------------------------------- */
+
+static struct text source_of(bool by_scan)
+{
+    return by_scan ? text_of("scan") : (struct text){NULL, 0};
+}
+
+void publish_record(const struct process *process, uint64_t rss_bytes, struct process_record *ret)
+{
+    const struct command *command = process->command;
+    *ret = (struct process_record){
+        .pid = process->pid,
+        .parent_pid = process->parent_pid,
+        .command = command ? (struct text){command->text, command->size} : text_of("[unknown]"),
+        .command_truncated = command && command->truncated,
+        .root = process->root,
+        .started = process->started,
+        .scope = text_of(process->scope->name),
+        .rss_bytes = rss_bytes,
+        .started_at_ms = process->started_at_ms,
+    };
+}
+
+static void send_process(struct module *module, const struct process *process, const char *name,
+                         uint64_t rss_bytes, bool by_scan)
+{
+    struct process_event event = {.at = next_point(process->block), .source = source_of(by_scan)};
+    publish_record(process, rss_bytes, &event.process);
+    wire_out_clear(&module->out);
+    process_event_pack(&module->out, &event);
+    tell(module, process->block, name);
+}
+
+void publish_added(struct module *module, const struct process *process, uint64_t rss_bytes,
+                   bool by_scan)
+{
+    module->counters.processes_added++;
+    send_process(module, process, EVENT_PROCESS_ADDED, rss_bytes, by_scan);
+}
+
+void publish_exec(struct module *module, const struct process *process, uint64_t rss_bytes,
+                  bool by_scan)
+{
+    module->counters.execs++;
+    send_process(module, process, EVENT_PROCESS_EXEC, rss_bytes, by_scan);
+}
+
+void publish_changed(struct module *module, const struct process *process, bool by_scan)
+{
+    send_process(module, process, EVENT_PROCESS_CHANGED, 0, by_scan);
+}
+
+void publish_exited(struct module *module, const struct process *process, bool by_scan)
+{
+    uint64_t tick_ns = NS_PER_SECOND / module->clock.ticks_per_second;
+    uint64_t start_ns = process->start_ticks * tick_ns;
+    struct process_exit event = {
+        .at = next_point(process->block),
+        .pid = process->pid,
+        .started_at_ms = process->started_at_ms,
+        .has_status = process->has_status,
+        .status = process->status,
+        .runtime_ms = process->ended_ns > start_ns ? (process->ended_ns - start_ns) / NS_PER_MS : 0,
+        .cpu_ms = process->cpu_ns / NS_PER_MS,
+        .max_rss_bytes = process->max_rss_bytes,
+        .source = source_of(by_scan),
+    };
+    module->counters.processes_exited++;
+    wire_out_clear(&module->out);
+    process_exit_pack(&module->out, &event);
+    tell(module, process->block, EVENT_PROCESS_EXITED);
+}
+
+void publish_escaped(struct module *module, const struct process *process, const char *reason,
+                     struct text where)
+{
+    struct process_escape event = {
+        .at = next_point(process->block),
+        .pid = process->pid,
+        .started_at_ms = process->started_at_ms,
+        .reason = text_of(reason),
+        .where = where,
+    };
+    module->counters.processes_escaped++;
+    wire_out_clear(&module->out);
+    process_escape_pack(&module->out, &event);
+    tell(module, process->block, EVENT_PROCESS_ESCAPED);
+}
+
+/* ---- blocks ------------------------------------------------------------------------------------- */
+
+static void send_state(struct module *module, struct block *block, const char *name)
+{
+    struct block_state event = {
+        .at = next_point(block),
+        .confidence = text_of(module->confidence),
+        .confidence_reason = text_of(module->confidence_reason),
+        .tracker = text_of(tracker_name(module->tracker)),
+        .feed = text_of(feed_name(module->feed)),
+        .adopted = block->adopted,
+    };
+    wire_out_clear(&module->out);
+    block_state_pack(&module->out, &event);
+    tell(module, block, name);
+}
+
+void publish_block_added(struct module *module, struct block *block)
+{
+    send_state(module, block, EVENT_BLOCK_ADDED);
+}
+
+void publish_block_changed(struct module *module, struct block *block)
+{
+    send_state(module, block, EVENT_BLOCK_CHANGED);
+}
+
+static void pack_resync(struct module *module, struct block *block, const char *reason,
+                        uint64_t lost)
+{
+    struct block_resync event = {
+        .at = next_point(block), .reason = text_of(reason), .lost = lost};
+    wire_out_clear(&module->out);
+    block_resync_pack(&module->out, &event);
+}
+
+void publish_block_resync(struct module *module, struct block *block, const char *reason,
+                          uint64_t lost)
+{
+    pack_resync(module, block, reason, lost);
+    tell(module, block, EVENT_BLOCK_RESYNC);
+}
+
+void publish_block_removed(struct module *module, struct block *block, const char *reason)
+{
+    struct block_removed event = {.at = next_point(block), .reason = text_of(reason)};
+    wire_out_clear(&module->out);
+    block_removed_pack(&module->out, &event);
+    tell(module, block, EVENT_BLOCK_REMOVED);
+}
+
+void publish_forget_block(struct module *module, struct block *block)
+{
+    unmark(module, block);
+    if (block->unpublished)
+        TAILQ_REMOVE(&module->unsent, block, unsent);
+    block->unpublished = false;
+}
+
+/* ---- timers ------------------------------------------------------------------------------------- */
+
+static void send_mark(struct module *module, struct block *block)
+{
+    struct block_point at = {text_of(block->id), text_of(block->epoch), block->seq};
+    wire_out_clear(&module->out);
+    block_mark_pack(&module->out, &at);
+    hand_over(module, block, EVENT_BLOCK_MARK); /* it has no number: a lost one is no gap */
+}
+
+int publish_on_mark_timer(sd_event_source *source, uint64_t now_us, void *context)
+{
+    struct module *module = context;
+    uint64_t now = now_us * 1000;
+    struct block *block;
+    (void)source;
+    while ((block = TAILQ_FIRST(&module->marked)) && block->mark_due_ns <= now) {
+        send_mark(module, block);
+        TAILQ_REMOVE(&module->marked, block, marked);
+        block->marks_sent = 1;
+        block->mark_due_ns += (LATE_MARK_MS - MARK_MS) * NS_PER_MS;
+        TAILQ_INSERT_TAIL(&module->marked_late, block, marked);
+    }
+    while ((block = TAILQ_FIRST(&module->marked_late)) && block->mark_due_ns <= now) {
+        send_mark(module, block);
+        unmark(module, block);
+    }
+    module->mark_armed_ns = 0;
+    arm_mark_timer(module);
+    return 0;
+}
+
+int publish_on_retry_timer(sd_event_source *source, uint64_t now_us, void *context)
+{
+    struct module *module = context;
+    struct block *block;
+    (void)source, (void)now_us;
+    while ((block = TAILQ_FIRST(&module->unsent))) {
+        pack_resync(module, block, "unpublished", 0);
+        if (hand_over(module, block, EVENT_BLOCK_RESYNC) < 0) {
+            block->seq--; /* nobody saw that number */
+            set_timer(module->retry_timer, monotonic_ns() + RETRY_MS * NS_PER_MS);
+            return 0;
+        }
+        TAILQ_REMOVE(&module->unsent, block, unsent);
+        block->unpublished = false;
+        mark_later(module, block);
+    }
+    return 0;
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The registry's data and lookups; hash tables by uthash, lists by sys/queue.h. */
+
+#include "plugin/registry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "schemas/command_line.h"
+
+
+enum { SPARE_MAX = 1024 };
+
+void registry_init(struct registry *registry)
+{
+    *registry = (struct registry){0};
+    TAILQ_INIT(&registry->spare);
+}
+
+void registry_destroy(struct registry *registry)
+{
+    struct block *block, *next_block;
+    HASH_ITER (by_id, registry->blocks, block, next_block) {
+        struct process *process;
+        while ((process = TAILQ_FIRST(&block->processes)))
+            registry_remove_process(registry, process);
+        registry_remove_block(registry, block);
+    }
+    struct process *process;
+    while ((process = TAILQ_FIRST(&registry->spare))) {
+        TAILQ_REMOVE(&registry->spare, process, in_block);
+        free(process);
+    }
+    registry_init(registry);
+}
+
+/* ---- blocks ------------------------------------------------------------------------------------ */
+
+struct block *registry_block(const struct registry *registry, struct text id)
+{
+    struct block *block;
+    HASH_FIND(by_id, registry->blocks, id.at, id.size, block);
+    return block;
+}
+
+struct block *registry_block_at(const struct registry *registry, uint64_t place)
+{
+    struct block *block;
+    HASH_FIND(by_place, registry->blocks_by_place, &place, sizeof place, block);
+    return block;
+}
+
+struct block *registry_add_block(struct registry *registry, struct text id)
+{
+    struct block *block = calloc(1, sizeof *block);
+    if (!block)
+        return NULL;
+    memcpy(block->id, id.at, id.size);
+    topic_of_block(block->topic, id);
+    SLIST_INIT(&block->scopes);
+    TAILQ_INIT(&block->processes);
+    TAILQ_INIT(&block->makers);
+    TAILQ_INIT(&block->removers);
+    TAILQ_INIT(&block->waiting);
+    block->watch_fd = -1;
+    HASH_ADD_KEYPTR(by_id, registry->blocks, block->id, id.size, block);
+    if (!block->by_id.tbl) {
+        free(block);
+        return NULL;
+    }
+    return block;
+}
+
+void registry_place_block(struct registry *registry, struct block *block, uint64_t place)
+{
+    if (block->place || !place)
+        return;
+    block->place = place;
+    HASH_ADD(by_place, registry->blocks_by_place, place, sizeof block->place, block);
+    if (!block->by_place.tbl)
+        block->place = 0;
+}
+
+void registry_remove_block(struct registry *registry, struct block *block)
+{
+    struct scope *scope;
+    while ((scope = SLIST_FIRST(&block->scopes))) {
+        SLIST_REMOVE_HEAD(&block->scopes, in_block);
+        if (scope->place)
+            HASH_DELETE(by_place, registry->scopes, scope);
+        free(scope);
+    }
+    if (block->place)
+        HASH_DELETE(by_place, registry->blocks_by_place, block);
+    HASH_DELETE(by_id, registry->blocks, block);
+    if (block->watch_fd >= 0)
+        close(block->watch_fd);
+    free(block);
+}
+
+unsigned registry_n_blocks(const struct registry *registry)
+{
+    return HASH_CNT(by_id, registry->blocks);
+}
+
+/* ---- sub-scopes -------------------------------------------------------------------------------- */
+
+struct scope *registry_scope(const struct block *block, struct text name)
+{
+    struct scope *scope;
+    SLIST_FOREACH(scope, &block->scopes, in_block)
+        if (text_is(name, scope->name))
+            return scope;
+    return NULL;
+}
+
+struct scope *registry_scope_at(const struct registry *registry, uint64_t place)
+{
+    struct scope *scope;
+    HASH_FIND(by_place, registry->scopes, &place, sizeof place, scope);
+    return scope;
+}
+
+struct scope *registry_add_scope(struct registry *registry, struct block *block, struct text name,
+                                 uint64_t place)
+{
+    struct scope *scope = registry_scope(block, name);
+    if (!scope) {
+        scope = calloc(1, sizeof *scope);
+        if (!scope)
+            return NULL;
+        memcpy(scope->name, name.at, name.size);
+        scope->block = block;
+        SLIST_INSERT_HEAD(&block->scopes, scope, in_block);
+    }
+    if (place && !scope->place) {
+        scope->place = place;
+        HASH_ADD(by_place, registry->scopes, place, sizeof scope->place, scope);
+        if (!scope->by_place.tbl)
+            scope->place = 0;
+    }
+    return scope;
+}
+
+/* ---- processes --------------------------------------------------------------------------------- */
+
+struct process *registry_process(const struct registry *registry, uint32_t pid)
+{
+    struct process *process;
+    HASH_FIND(by_pid, registry->processes, &pid, sizeof pid, process);
+    return process;
+}
+
+static struct process *take_spare(struct registry *registry)
+{
+    struct process *process = TAILQ_FIRST(&registry->spare);
+    if (!process)
+        return malloc(sizeof *process);
+    TAILQ_REMOVE(&registry->spare, process, in_block);
+    registry->n_spare--;
+    return process;
+}
+
+struct process *registry_add_process(struct registry *registry, struct scope *scope, uint32_t pid)
+{
+    struct process *process = take_spare(registry);
+    if (!process)
+        return NULL;
+    *process = (struct process){.pid = pid, .scope = scope, .block = scope->block, .threads = 1};
+    LIST_INIT(&process->children);
+    HASH_ADD(by_pid, registry->processes, pid, sizeof process->pid, process);
+    if (!process->by_pid.tbl) {
+        free(process);
+        return NULL;
+    }
+    TAILQ_INSERT_TAIL(&scope->block->processes, process, in_block);
+    scope->block->n_processes++;
+    return process;
+}
+
+void registry_set_parent(struct process *process, struct process *parent)
+{
+    if (process->parent)
+        LIST_REMOVE(process, sibling);
+    process->parent = parent;
+    if (parent)
+        LIST_INSERT_HEAD(&parent->children, process, sibling);
+}
+
+void registry_remove_process(struct registry *registry, struct process *process)
+{
+    struct process *child;
+    while ((child = LIST_FIRST(&process->children)))
+        registry_set_parent(child, NULL);
+    registry_set_parent(process, NULL);
+    HASH_DELETE(by_pid, registry->processes, process);
+    TAILQ_REMOVE(&process->block->processes, process, in_block);
+    process->block->n_processes--;
+    command_release(&process->command);
+    if (registry->n_spare >= SPARE_MAX) {
+        free(process);
+        return;
+    }
+    TAILQ_INSERT_HEAD(&registry->spare, process, in_block);
+    registry->n_spare++;
+}
+
+unsigned registry_n_processes(const struct registry *registry)
+{
+    return HASH_CNT(by_pid, registry->processes);
+}
+
+/* ---- commands ---------------------------------------------------------------------------------- */
+
+struct command *command_new(struct text argv, bool cut, struct text comm)
+{
+    char text[COMMAND_MAX];
+    bool truncated;
+    size_t size = command_line(text, argv, cut, comm, &truncated);
+    struct command *command = malloc(sizeof *command + size);
+    if (!command)
+        return NULL;
+    *command = (struct command){.users = 1,
+                                .size = (uint16_t)size,
+                                .truncated = truncated,
+                                .shell = command_is_shell(argv, comm)};
+    memcpy(command->text, text, size);
+    return command;
+}
+
+struct command *command_share(struct command *command)
+{
+    if (command)
+        command->users++;
+    return command;
+}
+
+void command_release(struct command **command_p)
+{
+    struct command *command = *command_p;
+    *command_p = NULL;
+    if (command && --command->users == 0)
+        free(command);
+}
+
+bool command_equal(const struct command *a, const struct command *b)
+{
+    return a == b || (a && b && a->truncated == b->truncated &&
+                      text_equal((struct text){a->text, a->size}, (struct text){b->text, b->size}));
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PLUGIN_REGISTRY_H
+#define PLUGIN_REGISTRY_H
+
+/*
+ * The registry: block -> sub-scopes -> processes. Data and its lookups, nothing that publishes, asks
+ * or waits. One thread alone touches it, so no lock guards it.
+ *
+ * A process is in the registry from its birth in a block until all of it was told. Its identity is
+ * pid and start time; a pid stands for one life at a time.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <systemd/sd-event.h>
+/* Where memory runs out uthash leaves the item out and its `tbl` null, rather than calling exit. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "base/text.h"
+#include "schemas/block_event.h"
+#include "schemas/names.h"
+#include "trackers/life.h"
+
+/* A command line as readers are told it; shared by the processes that a fork gave it to. */
+struct command {
+    uint32_t users;
+    uint16_t size;
+    bool truncated;
+    bool shell; /* the program is a shell */
+    char text[];
+};
+
+struct process {
+    UT_hash_handle by_pid;
+    struct block *block;
+    struct scope *scope;
+    struct process *parent; /* null: gone, or in no block, or in another */
+    LIST_HEAD(, process) children;
+    LIST_ENTRY(process) sibling;
+    TAILQ_ENTRY(process) in_block; /* in the order of their births */
+    TAILQ_ENTRY(process) timed;    /* while it settles or is read: in the list of those */
+    TAILQ_ENTRY(process) freed;    /* while its parent was told and it is to be told next */
+
+    uint32_t pid;
+    uint32_t parent_pid; /* at birth; 0: unknown */
+    uint32_t threads;    /* counted by feeds that tell of threads; else 1 */
+    uint32_t scan_mark;  /* of the last scan that saw it */
+    uint64_t start_ticks;
+    uint64_t started_at_ms; /* fixed when it is told */
+    uint64_t changed_ns;    /* CLOCK_BOOTTIME of the newest event that was taken in */
+    uint64_t due_ns;        /* CLOCK_MONOTONIC, while timed */
+    uint64_t ask;           /* number of the question that is open; 0: none */
+
+    enum life_state state;
+    bool root;
+    bool started;
+    bool start_is_rough; /* start_ticks was made from an event's time */
+    bool threaded;       /* it had more than one thread once */
+    bool waits;          /* to be told as soon as its parent is */
+    bool in_freed;
+
+    bool has_status;
+    int status;
+    uint64_t ended_ns, cpu_ns, max_rss_bytes;
+
+    struct command *command; /* null: not known yet */
+};
+
+struct scope {
+    UT_hash_handle by_place;
+    uint64_t place; /* cgroup id; 0: none */
+    struct block *block;
+    SLIST_ENTRY(scope) in_block;
+    char name[SUBSCOPE_MAX + 1];
+};
+
+enum block_phase {
+    BLOCK_MAKING,   /* its place is being made; nobody was told of it */
+    BLOCK_LIVE,     /* told */
+    BLOCK_REMOVING, /* told; it is being ended */
+};
+
+struct ask; /* control.h: a request that waits for its answer */
+TAILQ_HEAD(asks, ask);
+
+struct block {
+    UT_hash_handle by_id;
+    UT_hash_handle by_place;
+    char id[BLOCK_ID_MAX + 1];
+    char topic[TOPIC_MAX + 1];
+    char epoch[EPOCH_MAX + 1];
+    uint64_t place; /* cgroup id; 0: none */
+    uint64_t seq;
+    enum block_phase state;
+    bool adopted;
+    bool keep_on_exit;
+
+    SLIST_HEAD(, scope) scopes;
+    TAILQ_HEAD(, process) processes;
+    uint32_t n_processes; /* in the registry */
+    uint32_t n_told;      /* told to readers: what lists hold */
+
+    int watch_fd;           /* says when it may be empty; -1: none */
+    struct module *module;  /* while it is being removed, for what follows */
+    sd_event_source *watch; /* its emptiness is waited for */
+    sd_event_source *again; /* the next look, or the next kill */
+    const char *removal;    /* the reason that block-removed will give */
+    bool kernel_empty;      /* nobody is in it; not all deaths may have been told */
+    bool clearing;          /* its place is being removed */
+
+    bool killing;           /* a kill is at the workers */
+    bool kill_again;        /* another one was asked for meanwhile */
+    struct asks makers;        /* ensure_tracker: answered when it is made, or made again */
+    struct asks removers;      /* remove: answered when it is gone, or late */
+    struct asks waiting;       /* assign_process: until a kill is over */
+
+    bool scanning, scan_again; /* a scan is at the workers; another one is wanted behind it */
+    bool unpublished;          /* an event could not be handed over: resync when there is room */
+    TAILQ_ENTRY(block) unsent;
+
+    uint64_t mark_due_ns; /* CLOCK_MONOTONIC of its next block-mark */
+    uint8_t marks_sent;   /* since its last event */
+    TAILQ_ENTRY(block) marked;
+};
+
+struct registry {
+    struct block *blocks;          /* by id, in the order of their making */
+    struct block *blocks_by_place;
+    struct scope *scopes;          /* by place */
+    struct process *processes;     /* by pid */
+    TAILQ_HEAD(, process) spare;   /* freed ones, for the next births */
+    unsigned n_spare;
+};
+
+void registry_init(struct registry *registry);
+/* Frees everything. No event source may be left in a block. */
+void registry_destroy(struct registry *registry);
+
+/* Null: no such block, or out of memory for registry_add_block. The id was checked. */
+struct block *registry_block(const struct registry *registry, struct text id);
+struct block *registry_block_at(const struct registry *registry, uint64_t place);
+struct block *registry_add_block(struct registry *registry, struct text id);
+/* Makes it findable by its place. */
+void registry_place_block(struct registry *registry, struct block *block, uint64_t place);
+/* Takes it out and frees it; it has no processes any more. */
+void registry_remove_block(struct registry *registry, struct block *block);
+
+/* A sub-scope of a block by its name; null: none such. */
+struct scope *registry_scope(const struct block *block, struct text name);
+struct scope *registry_scope_at(const struct registry *registry, uint64_t place);
+/* Finds or makes it; null: out of memory. A `place` of 0 leaves what is known. */
+struct scope *registry_add_scope(struct registry *registry, struct block *block, struct text name,
+                                 uint64_t place);
+
+struct process *registry_process(const struct registry *registry, uint32_t pid);
+/* Makes one in a sub-scope, unborn; null: out of memory. No process with this pid is there. */
+struct process *registry_add_process(struct registry *registry, struct scope *scope, uint32_t pid);
+void registry_set_parent(struct process *process, struct process *parent);
+/* Takes it out and frees it. Its children have no parent then. It is in no list of timed ones. */
+void registry_remove_process(struct registry *registry, struct process *process);
+
+unsigned registry_n_processes(const struct registry *registry);
+unsigned registry_n_blocks(const struct registry *registry);
+
+/* Makes a command out of an argument vector; null: out of memory. One user. */
+struct command *command_new(struct text argv, bool cut, struct text comm);
+struct command *command_share(struct command *command);
+void command_release(struct command **command_p);
+/* True where both read the same. */
+bool command_equal(const struct command *a, const struct command *b);
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Comparing the registry with the kernel. */
+
+#include "plugin/scan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "plugin/lives.h"
+#include "plugin/publish.h"
+
+/* ---- what was found ----------------------------------------------------------------------------- */
+
+static int by_start(const void *a, const void *b)
+{
+    const struct process_facts *x = a, *y = b;
+    if (x->stat.start_ticks != y->stat.start_ticks)
+        return x->stat.start_ticks < y->stat.start_ticks ? -1 : 1;
+    return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+static struct scope *scope_of(struct module *module, struct block *block,
+                              const struct process_facts *facts)
+{
+    char id[TRACKER_BLOCK_MAX + 1], name[TRACKER_SCOPE_MAX + 1];
+    if (!facts->cgroup || !tracker_locate(module->tracker, facts->cgroup, id, name))
+        return NULL;
+    if (strcmp(id, block->id) != 0)
+        return NULL; /* it was moved while we looked */
+    return registry_add_scope(&module->registry, block,
+                              text_of(name[0] ? name : SUBSCOPE_DEFAULT), 0);
+}
+
+/* Parents before children: within one clock tick, by who is whose parent. */
+static void see(struct module *module, struct block *block, struct facts_list *list, size_t i)
+{
+    struct process_facts *facts = &list->items[i];
+    if (facts->pid == 0)
+        return;
+    for (size_t k = i + 1;
+         k < list->n && list->items[k].stat.start_ticks == facts->stat.start_ticks; k++)
+        if (list->items[k].pid == facts->stat.ppid)
+            see(module, block, list, k);
+    struct scope *scope = scope_of(module, block, facts);
+    if (scope)
+        lives_seen(module, scope, facts, false, true);
+    facts->pid = 0; /* done */
+}
+
+/* The pids of a block's members: telling the end of one may take others out of the list. */
+static uint32_t *snapshot(struct module *module, const struct block *block, size_t *ret_n)
+{
+    const struct process *process;
+    uint32_t *pids = calloc(block->n_processes + 1, sizeof *pids);
+    *ret_n = 0;
+    if (!pids) {
+        module->counters.out_of_memory++;
+        return NULL;
+    }
+    TAILQ_FOREACH(process, &block->processes, in_block)
+        pids[(*ret_n)++] = process->pid;
+    return pids;
+}
+
+static struct process *member(struct module *module, const struct block *block, uint32_t pid)
+{
+    struct process *process = registry_process(&module->registry, pid);
+    return process && process->block == block ? process : NULL;
+}
+
+static void miss(struct module *module, struct process *process)
+{
+    struct proc_stat stat;
+    if (proc_stat_read(&stat, process->pid) == 0 && stat.state != 'Z' && stat.state != 'X' &&
+        lives_same(process, stat.start_ticks))
+        lives_left(module, process, "moved", (struct text){NULL, 0});
+    else
+        lives_missed(module, process);
+}
+
+/* Members that the scan did not see and that were known before it began. */
+static void miss_others(struct module *module, struct block *block, uint64_t began_ns)
+{
+    size_t n;
+    _cleanup_free_ uint32_t *pids = snapshot(module, block, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct process *process = member(module, block, pids[i]);
+        if (process && process->scan_mark != module->scan_mark &&
+            process->changed_ns < began_ns && !process->ended_ns)
+            miss(module, process);
+    }
+}
+
+void scan_end_all(struct module *module, struct block *block)
+{
+    size_t n;
+    _cleanup_free_ uint32_t *pids = snapshot(module, block, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct process *process = member(module, block, pids[i]);
+        if (process)
+            lives_missed(module, process);
+    }
+}
+
+void scan_apply(struct module *module, struct block *block, const struct tracker_op *op)
+{
+    struct facts_list list = op->facts;
+    module->counters.scans++;
+    if (++module->scan_mark == 0)
+        module->scan_mark = 1; /* 0 stands for never */
+    if (list.n)
+        qsort(list.items, list.n, sizeof *list.items, by_start);
+    for (size_t i = 0; i < list.n; i++)
+        see(module, block, &list, i);
+    miss_others(module, block, op->began_ns);
+}
+
+/* ---- asking for it ------------------------------------------------------------------------------ */
+
+static void on_scan(struct tracker_op *op, void *context)
+{
+    struct module *module = context;
+    struct block *block = registry_block(&module->registry, text_of(op->block));
+    if (block && block->scanning) {
+        block->scanning = false;
+        if (op->result == 0)
+            scan_apply(module, block, op);
+        else
+            module_log(module, WPS_LOG_WARNING, "%s", op->error.message);
+        if (block->scan_again)
+            scan_block(module, block);
+    }
+    tracker_op_free(op);
+}
+
+void scan_block(struct module *module, struct block *block)
+{
+    if (block->state == BLOCK_MAKING || !(tracker_traits(module->tracker) & TRACKER_TRACKS))
+        return;
+    if (block->scanning) {
+        block->scan_again = true;
+        return;
+    }
+    struct tracker_op *op = tracker_op_new(module->tracker, TRACKER_SCAN, on_scan, module);
+    if (!op) {
+        module->counters.out_of_memory++;
+        return;
+    }
+    strcpy(op->block, block->id);
+    block->scanning = true;
+    block->scan_again = false;
+    tracker_op_submit(module->workers, op);
+}
+
+void scan_all(struct module *module)
+{
+    struct block *block, *next;
+    HASH_ITER (by_id, module->registry.blocks, block, next)
+        scan_block(module, block);
+}
+
+void scan_after_loss(struct module *module, const char *reason, uint64_t lost)
+{
+    struct block *block, *next;
+    HASH_ITER (by_id, module->registry.blocks, block, next) {
+        if (block->state == BLOCK_MAKING)
+            continue;
+        module->counters.resyncs++;
+        publish_block_resync(module, block, reason, lost);
+        scan_block(module, block);
+    }
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PLUGIN_SCAN_H
+#define PLUGIN_SCAN_H
+
+/*
+ * Comparing the registry with the kernel: at an interval where the feed wants it, after a loss, when a
+ * block is adopted or listed under a feed that cannot see. The difference is published as ordinary
+ * events. Called from the loop's thread.
+ */
+
+#include "plugin/module.h"
+
+/* Scans one block; where a scan of it is at the workers already, another one follows. */
+void scan_block(struct module *module, struct block *block);
+
+/* Scans all blocks. */
+void scan_all(struct module *module);
+
+/* Takes in what a scan found. */
+void scan_apply(struct module *module, struct block *block, const struct tracker_op *op);
+
+/* The kernel says that nobody is in the block: whoever is still known ended unseen. */
+void scan_end_all(struct module *module, struct block *block);
+
+/* The feed lost something: every block is told so and scanned. */
+void scan_after_loss(struct module *module, const char *reason, uint64_t lost);
+
+#endif

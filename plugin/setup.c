@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Choosing tracker and feed. */
+
+#include "plugin/setup.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Notes one attempt; a feed that is tried again later takes its old place. */
+static void note(struct module *module, const char *kind, const char *name, int result,
+                 const struct wps_error *error)
+{
+    char what[sizeof module->attempts[0].what];
+    snprintf(what, sizeof what, "%s %s", kind, name);
+    unsigned i = 0;
+    while (i < module->n_attempts && strcmp(module->attempts[i].what, what) != 0)
+        i++;
+    if (i == ATTEMPTS_MAX)
+        return;
+    if (i == module->n_attempts)
+        module->n_attempts++;
+    struct attempt_made *attempt = &module->attempts[i];
+    memcpy(attempt->what, what, sizeof what);
+    attempt->ok = result == 0;
+    snprintf(attempt->why, sizeof attempt->why, "%s",
+             result == 0 ? "works here: a trial child was seen" : error->message);
+}
+
+static int try_tracker(struct module *module, const char *name, struct wps_error *error)
+{
+    const struct tracker_options options = {
+        .cgroup_root = module->options.cgroup_root,
+        .instance = module->host.runtime_dir,
+    };
+    int r = tracker_open(name, &options, &module->tracker, error);
+    note(module, "tracker", name, r, error);
+    return r;
+}
+
+int setup_tracker(struct module *module, struct wps_error *error)
+{
+    struct wps_error why;
+    const char *forced = module->options.tracker;
+    if (*forced) {
+        int r = try_tracker(module, forced, &why);
+        return r < 0 ? wps_error_set(error, r, "tracker=%s does not work here: %s", forced,
+                                     why.message)
+                     : 0;
+    }
+    for (const char *const *name = tracker_names(); *name; name++)
+        if (try_tracker(module, *name, &why) == 0)
+            return 0;
+    return wps_error_set(error, -ENOSYS, "no tracker works here: %s", why.message);
+}
+
+static int try_feed(struct module *module, const char *name, struct wps_error *error)
+{
+    const struct feed_options options = {
+        .root_fd = tracker_root_fd(module->tracker),
+        .ring_kib = (unsigned)module->options.feed_buffer_kib,
+        .poll_ms = (unsigned)module->options.poll_ms,
+    };
+    int r = feed_open(name, &options, &module->feed, error);
+    note(module, "feed", name, r, error);
+    return r;
+}
+
+int setup_feed(struct module *module, struct wps_error *error)
+{
+    struct wps_error why;
+    const char *forced = module->options.feed;
+    if (*forced) {
+        int r = try_feed(module, forced, &why);
+        return r < 0
+                   ? wps_error_set(error, r, "feed=%s does not work here: %s", forced, why.message)
+                   : 0;
+    }
+    for (const char *const *name = feed_names(); *name; name++)
+        if (try_feed(module, *name, &why) == 0)
+            return 0;
+    return wps_error_set(error, -ENOSYS, "no feed works here: %s", why.message);
+}
+
+void setup_confidence(struct module *module)
+{
+    unsigned tracker = tracker_traits(module->tracker), feed = feed_traits(module->feed);
+    if (!(tracker & TRACKER_TRACKS)) {
+        module->confidence = "none";
+        snprintf(module->confidence_reason, sizeof module->confidence_reason,
+                 "nothing that could hold processes works here; describe tells what was tried");
+        return;
+    }
+    module->confidence = tracker & TRACKER_OWNS ? "high" : "best_effort";
+    const char *moves = feed & FEED_TELLS_PLACES ? "at once" : "by the next scan";
+    snprintf(module->confidence_reason, sizeof module->confidence_reason,
+             "each block is a cgroup: nothing leaves it but by an explicit move to another cgroup, "
+             "which is told %s (feed %s)",
+             moves, feed_name(module->feed));
+}
+
+void setup_log(const struct module *module)
+{
+    for (unsigned i = 0; i < module->n_attempts; i++)
+        if (!module->attempts[i].ok)
+            module_log(module, WPS_LOG_INFO, "%s: %s", module->attempts[i].what,
+                       module->attempts[i].why);
+    module_log(module, WPS_LOG_INFO, "tracker %s, feed %s, confidence %s%s%s",
+               tracker_name(module->tracker), feed_name(module->feed), module->confidence,
+               *tracker_root_path(module->tracker) ? ", blocks in " : "",
+               tracker_root_path(module->tracker));
+}

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+#
+# What ./run and ./test share. `here` is the top of the tree.
+
+# Debian's own Python: its packages (python3-zmq and so on) are not seen by any other.
+python=/usr/bin/python3
+[ -x "$python" ] || python=python3
+
+say()
+{
+    printf '\n== %s\n' "$*"
+}
+
+# build_dir PRESET: where it builds, as CMakePresets.json says.
+build_dir()
+{
+    # shellcheck disable=SC2154
+    case $1 in
+    release) echo "$here/build" ;;
+    *) echo "$here/build-$1" ;;
+    esac
+}
+
+# build_preset PRESET [TARGET...]: configures and builds it.
+build_preset()
+{
+    local preset=$1 dir targets=()
+    shift
+    dir=$(build_dir "$preset")
+    [ $# -eq 0 ] || targets=(--target "$@")
+    # A build directory keeps the generator that it was made with.
+    if [ ! -e "$dir/CMakeCache.txt" ] && command -v ninja >/dev/null; then
+        (cd "$here" && cmake --preset "$preset" -G Ninja >/dev/null)
+    else
+        (cd "$here" && cmake --preset "$preset" >/dev/null)
+    fi && cmake --build "$dir" --parallel "$(nproc)" "${targets[@]}"
+}

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The log: text or JSON lines, never forged, never in the way."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import unittest
+
+import zmq
+
+from wpsd import WPSD, BrokerTest, fixture
+
+
+class Logs(BrokerTest):
+    TEXT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (error|warning|info|debug|trace) [\w-]+: "
+
+    def test_text_is_one_line_a_message_whatever_is_in_it(self):
+        broker = self.broker("--plugin", fixture("logger"))
+        self.assertEqual(broker.end(), 0)
+        for line in broker.lines:
+            self.assertRegex(line, self.TEXT)
+            self.assertLess(len(line), 4096)
+            self.assertNotIn("\x1b", line)
+        self.assertIn(r"line\x0a2020-01-01 error wpsd: forged", broker.log())
+        self.assertIn("warning logger: not UTF-8: ??", broker.log())
+        self.assertNotIn("only with debug", broker.log())
+
+    def test_json_is_one_object_a_line(self):
+        broker = self.start("--plugin", fixture("logger"), "--log-format=json", "--log-level=trace")
+        broker.wait_line("ready")
+        self.assertEqual(broker.end(), 0)
+        entries = [json.loads(line) for line in broker.lines]
+        for entry in entries:
+            self.assertEqual(set(entry), {"time", "level", "source", "message"})
+        messages = {entry["message"]: entry for entry in entries if entry["source"] == "logger"}
+        self.assertEqual(messages["line\n2020-01-01 error wpsd: forged"]["level"], "info")
+        self.assertEqual(messages['quotes " and \\ and \x1b[31m']["level"], "info")
+        self.assertEqual(messages["of a level that is none"]["level"], "trace")
+        self.assertEqual(messages["only with debug"]["level"], "debug")
+
+    def test_the_level_can_be_set_while_it_runs(self):
+        broker = self.broker()
+        broker.signal(signal.SIGUSR1)
+        broker.wait_line("log level is debug")
+        broker.signal(signal.SIGUSR2)
+        broker.wait_line("log level is info")
+        path = os.path.join(self.home, "config")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("log-format = json\n")
+        other = self.start("--config", path, runtime=os.path.join(self.home, "other"))
+        other.wait_line('"ready: ')
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("log-level = debug\n")
+        other.signal(signal.SIGHUP)
+        other.signal(signal.SIGUSR1)
+        self.assertRegex(other.wait_line("log level is trace"), self.TEXT)
+        self.assertEqual(other.end(), 0)
+
+    def test_a_reader_of_stderr_that_sleeps_does_not_stop_the_broker(self):
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        process = subprocess.Popen([WPSD, "--plugin", fixture("logger"), "--log-level=trace"],
+                                   env=dict(os.environ, WPS_RUNTIME_DIR=self.runtime),
+                                   stderr=writer)
+        os.close(writer)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.client = self.connect(zmq.REQ, f"ipc://{self.runtime}/rpc")
+        for _ in range(200):  # each of them is logged at this level
+            process.send_signal(signal.SIGHUP)
+            self.ask_ok("brokerinfo")
+        self.assertGreater(self.counters()["log_lines_lost"], 0)
+        os.read(reader, 65536)
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(20), 0)
+        self.assertRegex(os.read(reader, 65536).decode(), r"\d+ log lines were lost here")
+
+
+if __name__ == "__main__":
+    unittest.main()

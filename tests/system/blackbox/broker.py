@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A wpsd with the plugin in it, in a runtime directory and a cgroup of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from typing import Any
+
+from . import programs
+from .schemas import Schemas
+from .wire import DEADLINE, Ask, NoReply, Subscriber
+from .watch import Watch
+
+_numbers = itertools.count(1)
+
+
+class NotStarted(AssertionError):
+    """wpsd ended before it served."""
+
+
+class Broker:
+    """Starts on `start`, ends on `stop`, which checks that it ended well and left nothing."""
+
+    def __init__(self, feed: str | None = None, **options: object) -> None:
+        self.schemas = Schemas()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.runtime = pathlib.Path(tempfile.mkdtemp(prefix="proctrack-test-"))
+        self.cgroup_root = self._make_cgroup_root()
+        self.options: dict[str, object] = {"poll-ms": 50} | \
+            {key.replace("_", "-"): value for key, value in options.items()}
+        if feed is not None:
+            self.options["feed"] = feed
+        if self.cgroup_root is not None:
+            self.options.setdefault("cgroup-root", self.cgroup_root)
+        self._log = self.runtime / "test.log"
+        self._subscribers: list[Subscriber] = []
+        self.control = Ask(self.endpoint("control"), "control", self.schemas)
+        self.rpc = Ask(self.endpoint("rpc"), "rpc", self.schemas)
+
+    @staticmethod
+    def _make_cgroup_root() -> pathlib.Path | None:
+        """A cgroup beside our own, where that is allowed: what is left in it is the broker's."""
+        mount = programs.cgroup2_mount()
+        if mount is None:
+            return None
+        name = f"proctrack-test-{os.getpid()}-{next(_numbers)}"
+        path = mount / programs.cgroup_of(os.getpid()).lstrip("/") / name
+        try:
+            path.mkdir()
+        except OSError:
+            return None
+        return path
+
+    def endpoint(self, name: str) -> str:
+        return f"ipc://{self.runtime}/{name}"
+
+    # ---- its life
+
+    def start(self) -> None:
+        plugin = ",".join([os.environ["PROCTRACK_SO"], *(f"{k}={v}" for k, v in self.options.items())])
+        command = [os.environ["PROCTRACK_WPSD"], "--plugin", plugin]
+        if os.environ.get("PROCTRACK_SANITIZE") == "thread" and shutil.which("setarch"):
+            command = ["setarch", "-R", *command]  # it fails at random where addresses are too random
+        environment = os.environ | {"WPS_RUNTIME_DIR": str(self.runtime)}
+        with open(self._log, "ab") as log:
+            self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log,
+                                            preexec_fn=programs.die_with_parent)  # noqa: PLW1509
+        self._wait_until_it_serves()
+
+    def _wait_until_it_serves(self) -> None:
+        end = time.monotonic() + DEADLINE
+        while True:
+            if self.process.poll() is not None:
+                raise NotStarted(f"wpsd ended with {self.process.returncode}:\n{self.log()}")
+            try:
+                self.control.ask("describe", None, timeout=0.5)
+                return
+            except NoReply:
+                assert time.monotonic() < end, f"wpsd does not serve:\n{self.log()}"
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def is_alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def stop(self) -> None:
+        """Ends it in order and checks what it leaves; what should not be there is taken away."""
+        try:
+            self._end_in_order()
+            self.check_nothing_left()
+        finally:
+            self.destroy()
+
+    def _end_in_order(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"wpsd does not end on SIGTERM:\n{self.log()}") from None
+        assert status == 0, f"wpsd ended with {status}:\n{self.log()}"
+
+    def check_nothing_left(self) -> None:
+        sockets = [path.name for path in self.runtime.iterdir() if path.is_socket()]
+        assert not sockets, f"wpsd left the sockets {sockets}"
+        if self.cgroup_root is not None:
+            assert not programs.pids_below(self.cgroup_root), "wpsd left processes"
+            left = [str(path.relative_to(self.cgroup_root))
+                    for path in self.cgroup_root.rglob("*") if path.is_dir()]
+            assert not left, f"wpsd left the cgroups {left}"
+
+    def destroy(self) -> None:
+        """Ends it and all that is left of it, in whatever state it is."""
+        self.control.close()
+        self.rpc.close()
+        for subscriber in self._subscribers:
+            subscriber.close()
+        if self.is_alive():
+            self.process.kill()
+            self.process.wait()
+        if self.cgroup_root is not None and self.cgroup_root.exists():
+            remove_cgroup(self.cgroup_root)
+        shutil.rmtree(self.runtime, ignore_errors=True)
+
+    def log(self) -> str:
+        """The end of what it logged."""
+        with contextlib.suppress(OSError):
+            return self._log.read_text(errors="replace")[-6000:]
+        return ""
+
+    # ---- using it
+
+    def subscriber(self, endpoint: str | None = None) -> Subscriber:
+        made = Subscriber(endpoint or self.endpoint("events"), self.rpc, self.schemas)
+        self._subscribers.append(made)
+        return made
+
+    def watch(self, block_id: str) -> Watch:
+        return Watch(self.subscriber(), self.control, block_id)
+
+    def ask(self, service: str = "control") -> Ask:
+        """One more client."""
+        return Ask(self.endpoint(service), service, self.schemas)
+
+    def feed_refusal(self, feed: str) -> str | None:
+        """Why `describe` says that a feed does not work here, or None."""
+        for attempt in self.control("describe")["tried"]:
+            if feed in attempt["what"].replace("=", " ").replace(":", " ").split() \
+                    and not attempt["ok"]:
+                return attempt["why"]
+        return None
+
+
+def remove_cgroup(root: pathlib.Path) -> None:
+    """Kills all that is in it, then removes it from the deepest directory up."""
+    with contextlib.suppress(OSError):
+        (root / "cgroup.kill").write_text("1")
+    deepest_first = sorted((path for path in root.rglob("*") if path.is_dir()),
+                           key=lambda path: -len(path.parts))
+    for path in [*deepest_first, root]:
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            try:
+                path.rmdir()
+                break
+            except FileNotFoundError:
+                break
+            except OSError:
+                time.sleep(0.005)  # busy for as long as its last process takes to end
+
+
+def describe_feed(feed: str) -> str | None:
+    """None where a broker forced to this feed serves, else why it does not work here."""
+    forced = Broker(feed=feed)
+    try:
+        forced.start()
+        forced.stop()
+        return None
+    except NotStarted as error:
+        refusal = str(error)
+    finally:
+        forced.destroy()
+    free = Broker()
+    try:
+        free.start()
+        why = free.feed_refusal(feed)
+    finally:
+        free.destroy()
+    if why is None:
+        raise NotStarted(f"feed={feed} does not start, and describe does not say why: {refusal}")
+    return why

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs one suite: run.py FILE. Prints a line a case and ends with `N passed, N failed, N skipped`.
+
+The environment says with what: PROCTRACK_WPSD, PROCTRACK_SO, PROCTRACK_ODD (binaries), PROCTRACK_SCHEMAS
+(directory), PROCTRACK_FEED (bpf, netlink, poll; else the best), PROCTRACK_SLOW (how many times slower than
+an optimised build), PROCTRACK_SANITIZE (address, thread), PROCTRACK_CASE (only cases whose name has this
+word), PROCTRACK_LIMIT (seconds, after which the case that runs fails and the rest is left out).
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pathlib
+import signal
+import sys
+import time
+import traceback
+import unittest
+from typing import Any
+
+sys.dont_write_bytecode = True
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+
+class Result(unittest.TestResult):
+    """Prints as it goes: what ran, how it ended, how long it took."""
+
+    def __init__(self, suite: str, class_sizes: dict[str, int]) -> None:
+        super().__init__()
+        self._class_sizes = class_sizes
+        self.buffer = False
+        self.counts = {"ok": 0, "FAILED": 0, "skipped": 0}
+        self._suite = suite
+        self._begun = 0.0
+        self._told: set[str] = set()
+
+    def _name(self, test: Any) -> str:
+        name = getattr(test, "_testMethodName", None) or str(test)
+        feed = os.environ.get("PROCTRACK_FEED")
+        return f"{self._suite}{f' [{feed}]' if feed else ''}: " \
+               f"{name.removeprefix('test_').replace('_', ' ')}"
+
+    def _tell(self, verdict: str, test: Any, more: str = "") -> None:
+        name = self._name(test)
+        if verdict == "FAILED" and name in self._told:  # failed, and once more in its clean-up
+            print(more, flush=True)
+            return
+        self._told.add(name)
+        self.counts[verdict] += self._cases(test) if verdict == "skipped" else 1
+        spent = time.monotonic() - self._begun
+        print(f"{verdict:7} {name}" + (f": {more}" if verdict == "skipped" else f" ({spent:.2f} s)"),
+              flush=True)
+        if verdict == "FAILED":
+            print(more, flush=True)
+
+    def _cases(self, test: Any) -> int:
+        """How many cases it stands for: what a setUpClass skips is a whole class."""
+        if isinstance(test, unittest.TestCase):
+            return 1
+        return next((size for name, size in self._class_sizes.items() if name in str(test)), 1)
+
+    def startTest(self, test: unittest.TestCase) -> None:
+        super().startTest(test)
+        self._begun = time.monotonic()
+
+    def addSuccess(self, test: unittest.TestCase) -> None:
+        super().addSuccess(test)
+        self._tell("ok", test)
+
+    def addError(self, test: unittest.TestCase, err: Any) -> None:
+        super().addError(test, err)
+        self._tell("FAILED", test, "".join(traceback.format_exception(*err)))
+
+    def addFailure(self, test: unittest.TestCase, err: Any) -> None:
+        super().addFailure(test, err)
+        self._tell("FAILED", test, "".join(traceback.format_exception(*err)))
+
+    def addSubTest(self, test: unittest.TestCase, subtest: unittest.TestCase, err: Any) -> None:
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            self._tell("FAILED", test, f"{subtest}\n" + "".join(traceback.format_exception(*err)))
+
+    def addSkip(self, test: Any, reason: str) -> None:
+        super().addSkip(test, reason)
+        self._begun = self._begun or time.monotonic()
+        self._tell("skipped", test, reason)
+
+
+class TimeUp(AssertionError):
+    """The whole suite took too long."""
+
+
+def end_in_time(result: Result) -> None:
+    """At the time limit the running case fails, cleans up, and is the last."""
+    def time_up(number: int, frame: Any) -> None:
+        result.stop()
+        raise TimeUp("the time limit of the suite")
+    signal.signal(signal.SIGALRM, time_up)
+    signal.alarm(int(os.environ.get("PROCTRACK_LIMIT", "600")))
+
+
+def end_tidily(number: int, frame: Any) -> None:
+    """SIGTERM is like Ctrl-C: clean-ups run on the way out."""
+    raise KeyboardInterrupt
+
+
+def class_sizes(suite: unittest.TestSuite) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for test in suite:
+        if isinstance(test, unittest.TestSuite):
+            sizes |= class_sizes(test)
+        else:
+            name = unittest.util.strclass(type(test))
+            sizes[name] = sizes.get(name, 0) + 1
+    return sizes
+
+
+def chosen(suite: unittest.TestSuite, word: str) -> unittest.TestSuite:
+    """Only the cases whose name has the word; spaces count as underscores."""
+    kept = unittest.TestSuite()
+    for test in suite:
+        if isinstance(test, unittest.TestSuite):
+            kept.addTest(chosen(test, word))
+        elif word.replace(" ", "_") in test.id():
+            kept.addTest(test)
+    return kept
+
+
+def main() -> int:
+    if len(sys.argv) != 2:
+        print(__doc__)
+        return 64
+    module = pathlib.Path(sys.argv[1]).stem
+    signal.signal(signal.SIGTERM, end_tidily)
+    programs = importlib.import_module("blackbox.programs")
+    programs.adopt_orphans()
+    suite = unittest.defaultTestLoader.loadTestsFromModule(importlib.import_module(module))
+    word = os.environ.get("PROCTRACK_CASE")
+    if word:
+        suite = chosen(suite, word)
+    result = Result(module.removeprefix("test_").replace("_", " "), class_sizes(suite))
+    end_in_time(result)
+    try:
+        suite.run(result)
+    finally:
+        programs.kill_children()
+    counts = result.counts
+    print(f"\n{counts['ok']} passed, {counts['FAILED']} failed, {counts['skipped']} skipped")
+    return 1 if counts["FAILED"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

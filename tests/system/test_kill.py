@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ending processes: kill_pid, kill_tree, remove; and nobody else is touched."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+from blackbox import programs
+from blackbox.case import Block, SystemCase
+from blackbox.programs import Odd
+
+
+class Kill(SystemCase):
+    """A canary outside lives through every test."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.canary = self.outside("hold")
+        self.addCleanup(self.check_canary)
+
+    def outside(self, *args: object) -> Odd:
+        odd = Odd(*args)
+        self.addCleanup(odd.close)
+        odd.until("ready")
+        return odd
+
+    def check_canary(self) -> None:
+        self.assertTrue(programs.is_running(self.canary.pid), "the canary outside was killed")
+
+    def tree(self, block: Block, *args: object) -> tuple[Odd, set[int]]:
+        """An odd life and all its processes that live, when the registry has them."""
+        odd = block.odd(*args)
+        odd.until("ready")
+        pids = {pid for pid in {odd.pid, *odd.births()} if programs.is_running(pid)}
+        for pid in pids:
+            block.watch.until_added(pid)
+        return odd, pids
+
+    # ---- kill_pid
+
+    def test_kill_pid_kills_a_member_and_no_other(self) -> None:
+        block = self.block()
+        odd, pids = self.tree(block, "setsid-child")
+        (child,) = pids - {odd.pid}
+        self.assertIs(self.kill_pid(block, child), True)
+        block.check_end(child, ("signal", 9))
+        self.assertEqual(odd.finish(), 0)
+        block.check_end(odd.pid, ("exit_code", 0))
+
+    def kill_pid(self, block: Block, pid: int, **more: int) -> bool:
+        return self.control("kill_pid", block_id=block.id, pid=pid, **more)["ok"]
+
+    def test_kill_pid_never_touches_who_is_no_member(self) -> None:
+        block, other = self.block(), self.block()
+        neighbour, _ = self.tree(other, "hold")
+        for pid in (self.canary.pid, neighbour.pid, self.broker.pid, 1, 2):
+            self.assertIs(self.kill_pid(block, pid), False, f"pid {pid}")
+        self.assertTrue(programs.is_running(neighbour.pid))
+
+    def test_kill_pid_of_a_life_that_is_over_is_not_ok(self) -> None:
+        block = self.block()
+        odd, _ = block.run("exit", 0)
+        block.check_end(odd.pid, ("exit_code", 0))
+        self.assertIs(self.kill_pid(block, odd.pid), False)
+
+    def test_kill_pid_with_another_start_time_kills_nobody(self) -> None:
+        block = self.block()
+        odd, _ = self.tree(block, "hold")
+        started = block.listed()[odd.pid]["started_at_ms"]
+        self.assertIs(self.kill_pid(block, odd.pid, started_at_ms=started + 10), False)
+        self.assertIs(self.kill_pid(block, odd.pid, started_at_ms=started - 10), False)
+        self.assertTrue(programs.is_running(odd.pid))
+        self.assertIs(self.kill_pid(block, odd.pid, started_at_ms=started), True)
+        block.check_end(odd.pid, ("signal", 9))
+
+    def test_kill_pid_in_an_unknown_block_is_not_ok(self) -> None:
+        reply = self.control("kill_pid", block_id=self.new_id("unknown"), pid=self.canary.pid)
+        self.assertIs(reply["ok"], False)
+
+    # ---- kill_tree
+
+    def end_by_kill_tree(self, *args: object) -> None:
+        """Still listed, whatever it did; gone after kill_tree."""
+        block = self.block()
+        _, pids = self.tree(block, *args)
+        self.assertEqual(set(block.listed()), pids)
+        self.assertIs(self.control("kill_tree", block_id=block.id)["ok"], True)
+        for pid in pids:
+            block.check_end(pid, ("signal", 9))
+        self.assertFalse(any(programs.is_running(pid) for pid in pids))
+        self.assertEqual(block.listed(), {})
+
+    def test_a_daemon_with_a_cleared_environment_is_listed_then_gone(self) -> None:
+        self.end_by_kill_tree("double-fork")
+
+    def test_one_that_ignores_hangup_and_term_is_listed_then_gone(self) -> None:
+        self.end_by_kill_tree("ignore-term")
+
+    def test_an_orphan_is_listed_then_gone(self) -> None:
+        self.end_by_kill_tree("orphan")
+
+    def test_a_child_in_a_session_of_its_own_is_listed_then_gone(self) -> None:
+        self.end_by_kill_tree("setsid-child")
+
+    def test_a_server_is_listed_then_gone(self) -> None:
+        self.end_by_kill_tree("listen", 0)
+
+    def test_a_process_whose_leader_left_is_listed_then_gone(self) -> None:
+        self.end_by_kill_tree("leader-leaves", "exit_group", 0)
+
+    def test_setsid_nohup_from_a_shell_that_ends_is_listed_then_gone(self) -> None:
+        block = self.block()
+        shell = block.sh(f"exec 3<&0; setsid nohup {Odd.path} ignore-term <&3 & exit 0")
+        shell.until("ready")
+        server = shell.told("ready")[0]["pid"]
+        block.watch.until_added(server)
+        block.check_end(shell.pid, ("exit_code", 0))
+        self.assertIn(server, block.listed())
+        self.control("kill_tree", block_id=block.id)
+        block.check_end(server, ("signal", 9))
+        block.watch.until_empty()
+        self.assertFalse(programs.is_running(server))
+
+    def test_kill_tree_ends_a_stopped_process(self) -> None:
+        block = self.block()
+        odd, _ = self.tree(block, "hold")
+        odd.process.send_signal(signal.SIGSTOP)
+        self.control("kill_tree", block_id=block.id)
+        block.check_end(odd.pid, ("signal", 9))
+
+    def test_kill_tree_leaves_other_blocks_alone(self) -> None:
+        block, other = self.block("near"), self.block("near-1")
+        odd, _ = self.tree(block, "hold")
+        neighbour, _ = self.tree(other, "hold")
+        self.control("kill_tree", block_id=block.id)
+        block.check_end(odd.pid, ("signal", 9))
+        self.assertTrue(programs.is_running(neighbour.pid))
+        self.assertEqual(set(other.listed()), {neighbour.pid})
+        block.remove()
+
+    def test_a_block_serves_on_after_kill_tree(self) -> None:
+        block = self.block()
+        for _ in range(3):
+            odd, _ = self.tree(block, "hold")
+            self.assertEqual(set(block.listed()), {odd.pid})
+            self.assertIs(self.control("kill_tree", block_id=block.id)["ok"], True)
+            block.check_end(odd.pid, ("signal", 9))
+
+    def test_kill_tree_of_an_empty_block_is_ok_and_of_an_unknown_one_is_not(self) -> None:
+        block = self.block()
+        self.assertIs(self.control("kill_tree", block_id=block.id)["ok"], True)
+        self.assertIs(self.control("kill_tree", block_id=self.new_id("unknown"))["ok"], False)
+
+    def test_kill_tree_ends_a_tree_that_forks_all_the_time(self) -> None:
+        block = self.block()
+        shell = block.sh(f"echo '{{\"what\":\"ready\"}}'; while :; do {Odd.path} exit 0; done")
+        shell.until("ready")
+        block.watch.until_added(shell.pid)
+        self.control("kill_tree", block_id=block.id)
+        block.check_end(shell.pid, ("signal", 9))
+        block.watch.until_empty()
+        programs.wait_for(lambda: not block.listed(), "the list is empty")
+
+    # ---- remove
+
+    def test_remove_kills_the_tree_and_says_so_last(self) -> None:
+        block = self.block()
+        _, pids = self.tree(block, "setsid-child")
+        reply = block.remove()
+        self.assertIs(reply["ok"], True)
+        self.assertEqual(reply["survivors"], [])
+        removed = block.watch.until_event("block-removed", epoch=block.ensured["epoch"])
+        self.assertEqual(removed.data["reason"], "removed")
+        self.assertFalse(any(programs.is_running(pid) for pid in pids))
+        self.assertEqual({stay.added["pid"] for stay in block.watch.law.all_stays()}, pids)
+        self.assertIs(self.control("list_block", block_id=block.id)["tracked"], False)
+
+    def test_remove_of_an_unknown_block_is_not_ok(self) -> None:
+        self.assertIs(self.control("remove", block_id=self.new_id("unknown"))["ok"], False)
+
+    def test_a_block_that_was_removed_can_be_made_again_with_another_epoch(self) -> None:
+        block = self.block()
+        block.remove()
+        block.watch.until_event("block-removed")
+        again = self.control("ensure_tracker", block_id=block.id)
+        self.assertIs(again["created"], True)
+        self.assertNotEqual(again["epoch"], block.ensured["epoch"])
+        block.watch.until_event("block-added", epoch=again["epoch"])
+        self.control("remove", block_id=block.id)
+
+    def test_removing_twice_at_once_answers_both(self) -> None:
+        block = self.block()
+        self.tree(block, "hold")
+        replies: list[bool] = []
+        asks = [self.broker.ask() for _ in range(2)]
+        threads = [threading.Thread(
+            target=lambda ask=ask: replies.append(ask("remove", block_id=block.id)["ok"]))
+            for ask in asks]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for ask in asks:
+            ask.close()
+        self.assertIn(sorted(replies), ([False, True], [True, True]))
+        self.assertIs(block.remove()["ok"], False)

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mirror kept by events agrees with the registry, and the registry with the kernel; also where
+events are lost on the way."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import random
+import time
+
+from blackbox import programs
+from blackbox.case import Block, SystemCase
+from blackbox.mirror import Mirror
+from blackbox.programs import Odd
+from blackbox.proxy import LossyProxy
+
+
+class Mirrors(SystemCase):
+    """One block, a workload, and a mirror of it."""
+
+    options = {"poll_ms": 20}
+
+    def mirror(self, block: Block, endpoint: str | None = None) -> Mirror:
+        return Mirror(self.broker.subscriber(endpoint), self.control, block.id)
+
+    def assert_all_agree(self, block: Block, mirror: Mirror) -> None:
+        """mirror == list == cgroup.procs, when nothing moves."""
+        kernel = programs.pids_below(block_directory(block))
+
+        def listed() -> bool:
+            return set(block.listed()) == kernel
+        mirror.until(listed, f"the list becomes {sorted(kernel)}")
+        here, there = mirror.compared()
+        self.assertEqual(here, there)
+        self.assertEqual({pid for pid, _ in here}, kernel)
+
+    def workload(self, block: Block, seed: random.Random, held: list[Odd]) -> None:
+        """Some lives that end at once, some that hold; some that held are let go."""
+        for _ in range(3):
+            block.run(*seed.choice([("spawn", 20), ("vfork-exec",), ("storm", 3, 2), ("fork-chain", 5),
+                                    ("thread-exec",), ("posix-spawn",), ("exit", 1)]))
+        held.append(block.odd(*seed.choice([("hold",), ("setsid-child",), ("orphan",),
+                                            ("exec-chain", 3), ("threads", 3)])))
+        held[-1].until("ready")
+        if len(held) > 3:
+            held.pop(seed.randrange(len(held))).finish()
+
+    def test_the_mirror_agrees_without_any_repair_where_nothing_is_lost(self) -> None:
+        block, seed, held = self.block(), random.Random(1), []
+        mirror = self.mirror(block)
+        for _ in range(8):
+            self.workload(block, seed, held)
+            self.assert_all_agree(block, mirror)
+        self.assertEqual(mirror.repairs, 0)
+
+    def test_through_a_line_that_drops_events_the_mirror_agrees_after_each_repair(self) -> None:
+        for number in range(3):
+            with self.subTest(seed=number):
+                self.lossy(number)
+
+    def lossy(self, number: int) -> None:
+        block, seed, held = self.block(), random.Random(number), []
+        proxy = LossyProxy(self.broker.endpoint("events"), f"inproc://lossy-{block.id}", seed=number)
+        self.addCleanup(proxy.close)
+        mirror = self.mirror(block, proxy.endpoint)
+        for _ in range(6):
+            proxy.loss = seed.choice([0.1, 0.5, 1.0])
+            self.workload(block, seed, held)
+            while mirror.pump(0.01):
+                pass
+            proxy.loss = 0.0
+            # What was lost at the very end shows with the mark, at the latest.
+            self.assert_all_agree(block, mirror)
+        self.assertGreater(proxy.dropped, 0)
+        self.assertGreater(mirror.repairs, 0)
+        for odd in held:
+            odd.finish()
+        mirror.until(lambda: not mirror.picture.processes, "empty")
+        self.assert_all_agree(block, mirror)
+
+    def test_a_mirror_that_comes_late_agrees(self) -> None:
+        block, seed, held = self.block(), random.Random(2), []
+        for _ in range(3):
+            self.workload(block, seed, held)
+            self.assert_all_agree(block, self.mirror(block))
+
+    def test_a_removal_whose_event_was_lost_is_noticed(self) -> None:
+        block = self.block()
+        proxy = LossyProxy(self.broker.endpoint("events"), f"inproc://lossy-{block.id}", seed=1)
+        self.addCleanup(proxy.close)
+        mirror = self.mirror(block, proxy.endpoint)
+        odd = block.odd("hold")
+        mirror.until(lambda: mirror.picture.processes, "one process")
+        proxy.loss = 1.0
+        block.remove()
+        block.watch.until_event("block-removed")
+        odd.process.wait()
+        proxy.loss = 0.0
+        again = self.control("ensure_tracker", block_id=block.id)
+        mirror.until(lambda: mirror.picture.epoch == again["epoch"], "the new epoch")
+        self.assertEqual(mirror.picture.processes, {})
+
+
+class Marks(SystemCase):
+    """block-mark, 1 s and 10 s after a block's last event."""
+
+    def test_marks_come_1_and_10_seconds_after_the_last_event_and_not_again(self) -> None:
+        block = self.block()
+        odd, _ = block.run("exit", 0)
+        block.check_end(odd.pid, ("exit_code", 0))
+        block.watch.catch_up()
+        last = time.monotonic()
+        marks = []
+        while time.monotonic() < last + 12.5:
+            event = block.watch.pump(0.1)
+            if event is not None:
+                self.assertEqual(event.name, "agent:block-mark")
+                self.assertEqual(event.data["seq"], block.watch.law.seq)
+                marks.append(time.monotonic() - last)
+        self.assertEqual(len(marks), 2, f"at {marks}")
+        self.assertAlmostEqual(marks[0], 1.0, delta=0.6)
+        self.assertAlmostEqual(marks[1], 10.0, delta=1.0)
+
+    def test_no_mark_comes_while_events_do(self) -> None:
+        if not self.tells_all:
+            self.skipTest("a scan may see nothing of lives so short")
+        block = self.block()
+        end = time.monotonic() + 2.0
+        while time.monotonic() < end:
+            odd, _ = block.run("vfork-exec")
+            block.watch.until_added(odd.pid)
+        block.watch.catch_up()
+        self.assertEqual(block.watch.named("block-mark"), [])
+
+
+def block_directory(block: Block) -> pathlib.Path:
+    """The cgroup directory of a block: what the paths of two of its sub-scopes have in common."""
+    other = block.case.control("ensure_tracker", block_id=block.id, scope="another")
+    return pathlib.Path(os.path.commonpath([block.procs_path, other["procs_path"]]))

@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The tracker `cgroup`: one cgroup v2 directory per block, `b-<id>`, and below it one per part of a
+ * sub-scope, `s-<part>`. The ids' alphabet is safe in file names, so the names are the ids, one to
+ * one, and a later start finds them. The prefixes keep them apart from interface files and from
+ * cgroups that members make for themselves.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "trackers/cgroupfs.h"
+#include "trackers/probe.h"
+#include "trackers/tracker_impl.h"
+
+#define BLOCK_PREFIX "b-"
+#define SCOPE_PREFIX "s-"
+
+enum { PREFIX = 2, REMOVE_PATIENCE_MS = 1000, ASSIGN_ROUNDS = 64,
+       KILL_WAIT_MS = 16, KILL_ROUNDS = 2 };
+
+struct cgroup_tracker {
+    struct tracker tracker;
+    char *root_in_hierarchy; /* the root's path as /proc/PID/cgroup tells it */
+};
+
+/* ---- names ------------------------------------------------------------------------------------- */
+
+/* Directory of a block, or of a sub-scope where `scope` is not "". */
+static int directory_of(const struct tracker *tracker, const char *block, const char *scope,
+                        char path[static TRACKER_PATH_MAX])
+{
+    int used = snprintf(path, TRACKER_PATH_MAX, "%s/" BLOCK_PREFIX "%s", tracker->root_path, block);
+    for (const char *part = scope; *part && used < TRACKER_PATH_MAX;) {
+        size_t size = strcspn(part, "/");
+        used += snprintf(path + used, (size_t)(TRACKER_PATH_MAX - used), "/" SCOPE_PREFIX "%.*s",
+                         (int)size, part);
+        part += size + (part[size] == '/');
+    }
+    return used < TRACKER_PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+static bool cgroup_procs_path(const struct tracker *tracker, const char *block, const char *scope,
+                              char *path)
+{
+    if (directory_of(tracker, block, scope, path) < 0)
+        return false;
+    size_t size = strlen(path);
+    return snprintf(path + size, TRACKER_PATH_MAX - size, "/cgroup.procs") <
+           (int)(TRACKER_PATH_MAX - size);
+}
+
+/* Takes the next part of a path if it begins with `prefix`; null: it does not. */
+static const char *take_part(const char **path, const char *prefix, size_t max, size_t *ret_size)
+{
+    if (**path != '/' || strncmp(*path + 1, prefix, PREFIX) != 0)
+        return NULL;
+    const char *part = *path + 1 + PREFIX;
+    *ret_size = strcspn(part, "/");
+    if (*ret_size == 0 || *ret_size > max)
+        return NULL;
+    *path = part + *ret_size;
+    return part;
+}
+
+static bool cgroup_locate(const struct tracker *tracker, const char *path, char *block, char *scope)
+{
+    const char *root = ((const struct cgroup_tracker *)tracker)->root_in_hierarchy;
+    size_t size = strlen(root), used = 0;
+    if (strncmp(path, root, size) != 0)
+        return false;
+    path += size;
+    const char *part = take_part(&path, BLOCK_PREFIX, TRACKER_BLOCK_MAX, &size);
+    if (!part)
+        return false;
+    memcpy(block, part, size);
+    block[size] = '\0';
+    /* What follows the sub-scope was made by members themselves and belongs to it. */
+    while ((part = take_part(&path, SCOPE_PREFIX, TRACKER_BLOCK_MAX, &size)) &&
+           used + 1 + size <= TRACKER_SCOPE_MAX) {
+        if (used)
+            scope[used++] = '/';
+        memcpy(scope + used, part, size);
+        used += size;
+    }
+    scope[used] = '\0';
+    return true;
+}
+
+/* ---- create, scan, remove, list ---------------------------------------------------------------- */
+
+static int make_directory(const char *path, struct wps_error *error)
+{
+    if (mkdir(path, 0755) < 0 && errno != EEXIST)
+        return wps_error_system(error, -errno, "cannot make the cgroup %s", path);
+    return 0;
+}
+
+static uint64_t place_of(const char *path)
+{
+    struct stat stat;
+    return lstat(path, &stat) < 0 ? 0 : stat.st_ino; /* kernfs: the inode number is the id */
+}
+
+static int create(struct tracker *tracker, struct tracker_op *op)
+{
+    char path[TRACKER_PATH_MAX], part[TRACKER_SCOPE_MAX + 1];
+    int r = directory_of(tracker, op->block, "", path);
+    r = r < 0 ? r : make_directory(path, &op->error);
+    if (r < 0)
+        return r;
+    op->block_place = place_of(path);
+    if (strlen(path) + sizeof "/cgroup.events" <= sizeof path) {
+        strcat(path, "/cgroup.events");
+        op->watch_fd = open(path, O_RDONLY | O_CLOEXEC);
+    }
+    if (op->watch_fd < 0)
+        return wps_error_system(&op->error, -errno, "cannot open %s", path);
+    for (size_t end = 0; op->scope[end];) { /* each level, outermost first */
+        end += strcspn(op->scope + end + (op->scope[end] == '/'), "/") + (op->scope[end] == '/');
+        memcpy(part, op->scope, end);
+        part[end] = '\0';
+        r = directory_of(tracker, op->block, part, path);
+        r = r < 0 ? r : make_directory(path, &op->error);
+        if (r < 0)
+            return r;
+    }
+    op->scope_place = place_of(path);
+    return 0;
+}
+
+static int scan(struct tracker *tracker, struct tracker_op *op)
+{
+    char path[TRACKER_PATH_MAX];
+    _cleanup_free_ uint32_t *pids = NULL;
+    size_t n = 0;
+    int r = directory_of(tracker, op->block, op->scope, path);
+    r = r < 0 ? r : cgroupfs_members(path, &pids, &n);
+    if (r < 0)
+        return wps_error_system(&op->error, r, "cannot read the members of block %s", op->block);
+    for (size_t i = 0; i < n; i++) {
+        struct process_facts facts;
+        r = facts_read(&facts, pids[i], FACTS_ARGV | FACTS_CGROUP);
+        if (r == 0)
+            r = facts_list_add(&op->facts, &facts);
+        if (r < 0 && r != -ESRCH)
+            return wps_error_system(&op->error, r, "cannot read process %u", pids[i]);
+    }
+    return 0;
+}
+
+/* A fork can race the kill on kernels before early 2025, so it is repeated for as long as a kill
+ * commonly takes. What is left then (in state D, say) is the caller's to wait for. */
+static int kill_thoroughly(const char *path)
+{
+    for (int round = 0;; round++) {
+        int r = cgroupfs_kill(path);
+        for (int ms = 1; r == 0 && ms <= KILL_WAIT_MS; ms *= 2) {
+            if (cgroupfs_is_empty(path))
+                return 0;
+            poll(NULL, 0, ms);
+        }
+        if (r < 0 || round == KILL_ROUNDS)
+            return r;
+    }
+}
+
+static int kill_all(struct tracker *tracker, struct tracker_op *op)
+{
+    char path[TRACKER_PATH_MAX];
+    int r = directory_of(tracker, op->block, op->scope, path);
+    r = r < 0 ? r : kill_thoroughly(path);
+    return r < 0 ? wps_error_system(&op->error, r, "cannot kill the processes of block %s",
+                                    op->block)
+                 : 0;
+}
+
+static int remove_block(struct tracker *tracker, struct tracker_op *op)
+{
+    char path[TRACKER_PATH_MAX];
+    int r = directory_of(tracker, op->block, op->scope, path);
+    r = r < 0 ? r : cgroupfs_remove(path, REMOVE_PATIENCE_MS);
+    return r < 0 && r != -ENOENT
+               ? wps_error_system(&op->error, r, "cannot remove the cgroup %s", path)
+               : 0;
+}
+
+static int list(struct tracker *tracker, struct tracker_op *op)
+{
+    _cleanup_closedir_ DIR *directory = opendir(tracker->root_path);
+    size_t n = 0;
+    if (!directory)
+        return wps_error_system(&op->error, -errno, "cannot read %s", tracker->root_path);
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        if (entry->d_type != DT_DIR || strncmp(entry->d_name, BLOCK_PREFIX, PREFIX) != 0)
+            continue;
+        char **blocks = realloc(op->blocks, (n + 2) * sizeof *blocks);
+        if (!blocks)
+            return -ENOMEM;
+        op->blocks = blocks;
+        blocks[n] = strdup(entry->d_name + PREFIX);
+        blocks[n + 1] = NULL;
+        if (!blocks[n++])
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* ---- assign ------------------------------------------------------------------------------------ */
+
+/* Who must not be moved, whoever asks. */
+static int check_assignable(const struct tracker_op *op, const struct proc_stat *stat,
+                            struct wps_error *error)
+{
+    uid_t uid;
+    if (proc_is_kernel_thread(stat))
+        return wps_error_set(error, -EPERM, "data.pid: %u is a kernel thread", op->pid);
+    if (op->pid <= 1 || op->pid == (uint32_t)getpid())
+        return wps_error_set(error, -EPERM, "data.pid: %u is %s and belongs to no block", op->pid,
+                             op->pid == 1 ? "the init process" : "the broker itself");
+    if (op->start_ticks && stat->start_ticks != op->start_ticks)
+        return wps_error_set(error, -ESRCH,
+                             "data.started_at_ms: process %u was created at another time: the one "
+                             "that is meant has ended",
+                             op->pid);
+    if (op->client_uid == 0)
+        return 0;
+    int r = proc_uid_read(&uid, op->pid);
+    if (r < 0)
+        return wps_error_system(error, r, "data.pid: cannot read process %u", op->pid);
+    if (uid != op->client_uid)
+        return wps_error_set(error, -EPERM, "data.pid: process %u belongs to another user", op->pid);
+    return 0;
+}
+
+static bool is_in(const struct cgroup_tracker *cgroup, const char *path, const char *block)
+{
+    char in_block[TRACKER_BLOCK_MAX + 1], in_scope[TRACKER_SCOPE_MAX + 1];
+    return cgroup_locate(&cgroup->tracker, path, in_block, in_scope) &&
+           strcmp(in_block, block) == 0;
+}
+
+/* Moves one process; tells its facts where it was moved. */
+static int assign_one(struct cgroup_tracker *cgroup, struct tracker_op *op, const char *directory,
+                      uint32_t pid)
+{
+    struct process_facts facts;
+    int r = facts_read(&facts, pid, FACTS_ARGV | FACTS_CGROUP);
+    if (r < 0)
+        return r;
+    char block[TRACKER_BLOCK_MAX + 1], scope[TRACKER_SCOPE_MAX + 1];
+    bool there = facts.cgroup && cgroup_locate(&cgroup->tracker, facts.cgroup, block, scope) &&
+                 strcmp(block, op->block) == 0 && strcmp(scope, op->scope) == 0;
+    r = there ? 0 : cgroupfs_move(directory, pid);
+    if (r < 0 || there) {
+        facts_clear(&facts);
+        return r;
+    }
+    return facts_list_add(&op->facts, &facts);
+}
+
+/* The descendants it has, as still linked by parent. What was moved before it forks again has its
+ * children inside; so this ends when a round finds nobody outside. */
+static int assign_descendants(struct cgroup_tracker *cgroup, struct tracker_op *op,
+                              const char *directory)
+{
+    for (int round = 0; round < ASSIGN_ROUNDS; round++) {
+        _cleanup_free_ uint32_t *pids = NULL;
+        size_t n = 0, room = 0, moved = op->facts.n;
+        int r = proc_children(op->pid, &pids, &n, &room);
+        for (size_t i = 0; r == 0 && i < n; i++)
+            r = proc_children(pids[i], &pids, &n, &room);
+        if (r < 0)
+            return r;
+        for (size_t i = 0; i < n; i++) {
+            _cleanup_free_ char *path = NULL;
+            if (pids[i] == (uint32_t)getpid())
+                continue;
+            if (proc_cgroup_read(&path, pids[i]) < 0 || is_in(cgroup, path, op->block))
+                continue;
+            r = assign_one(cgroup, op, directory, pids[i]);
+            if (r < 0 && r != -ESRCH)
+                return r;
+        }
+        if (op->facts.n == moved)
+            return 0;
+    }
+    return -ELOOP;
+}
+
+static int assign(struct tracker *tracker, struct tracker_op *op)
+{
+    struct cgroup_tracker *cgroup = (struct cgroup_tracker *)tracker;
+    struct proc_stat stat;
+    char directory[TRACKER_PATH_MAX];
+    int r = directory_of(tracker, op->block, op->scope, directory);
+    if (r < 0)
+        return wps_error_system(&op->error, r, "data.scope");
+    r = proc_stat_read(&stat, op->pid);
+    if (r < 0)
+        return wps_error_set(&op->error, r, "data.pid: no process %u", op->pid);
+    r = check_assignable(op, &stat, &op->error);
+    if (r < 0)
+        return r;
+    if (stat.state == 'Z' || stat.state == 'X')
+        return wps_error_set(&op->error, -ESRCH, "data.pid: process %u has ended", op->pid);
+    r = assign_one(cgroup, op, directory, op->pid);
+    if (r < 0)
+        return wps_error_system(&op->error, r, "cannot move process %u into its block (%s)",
+                                op->pid, directory);
+    r = assign_descendants(cgroup, op, directory);
+    if (r < 0)
+        return wps_error_system(&op->error, r, "cannot move all descendants of process %u",
+                                op->pid);
+    return 0;
+}
+
+static int cgroup_run(struct tracker *tracker, struct tracker_op *op)
+{
+    switch (op->kind) {
+    case TRACKER_CREATE:
+        return create(tracker, op);
+    case TRACKER_ASSIGN:
+        return assign(tracker, op);
+    case TRACKER_SCAN:
+        return scan(tracker, op);
+    case TRACKER_KILL:
+        return kill_all(tracker, op);
+    case TRACKER_REMOVE:
+        return remove_block(tracker, op);
+    case TRACKER_LIST:
+        return list(tracker, op);
+    case TRACKER_FACTS:
+        break; /* the same for all trackers: tracker.c */
+    }
+    return -ENOTSUP;
+}
+
+/* ---- opening ----------------------------------------------------------------------------------- */
+
+/* One name per instance, so that brokers side by side do not meet, and the same one again after a
+ * restart (FNV-1a, for spreading only). */
+static uint64_t hash_of(const char *text)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+static int find_root(struct cgroup_tracker *cgroup, const struct tracker_options *options,
+                     struct wps_error *error)
+{
+    _cleanup_free_ char *directory = NULL, *path = NULL;
+    int r = cgroupfs_own(&directory, &path, error);
+    if (r < 0)
+        return r;
+    if (options->cgroup_root && *options->cgroup_root) {
+        /* Its path in the hierarchy is learned from the trial child. */
+        free(directory);
+        directory = strdup(options->cgroup_root);
+    }
+    if (!directory || snprintf(cgroup->tracker.root_path, sizeof cgroup->tracker.root_path,
+                               "%s/proctrack-%016llx", directory,
+                               (unsigned long long)hash_of(options->instance)) >=
+                          (int)sizeof cgroup->tracker.root_path)
+        return wps_error_set(error, -ENAMETOOLONG, "the cgroup root's path is too long");
+    r = make_directory(cgroup->tracker.root_path, error);
+    if (r == -EACCES || r == -EPERM || r == -EROFS)
+        return wps_error_set(error, r,
+                             "may not make cgroups in %s: run as root, or in a cgroup that is "
+                             "delegated (systemd: Delegate=yes), or set cgroup-root",
+                             directory);
+    if (r < 0)
+        return r;
+    cgroup->tracker.root_fd = open(cgroup->tracker.root_path,
+                                   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (cgroup->tracker.root_fd < 0)
+        return wps_error_system(error, -errno, "cannot open %s", cgroup->tracker.root_path);
+    return 0;
+}
+
+/* Learns the root's path in the hierarchy from where a child in `directory` says it is. */
+static int learn_path(struct cgroup_tracker *cgroup, uint32_t pid, const char *name,
+                      struct wps_error *error)
+{
+    _cleanup_free_ char *path = NULL;
+    int r = proc_cgroup_read(&path, pid);
+    if (r < 0)
+        return wps_error_system(error, r, "cannot read the cgroup of a trial child");
+    size_t size = strlen(path), tail = strlen(name);
+    if (size <= tail || strcmp(path + size - tail, name) != 0)
+        return wps_error_set(error, -EXDEV, "a trial child is in %s and not in the cgroup it was "
+                                            "put into", path);
+    path[size - tail - 1] = '\0';
+    free(cgroup->root_in_hierarchy);
+    cgroup->root_in_hierarchy = take_ptr(path);
+    return 0;
+}
+
+/* Puts a child in, sees it there, ends it. */
+static int try_child(struct cgroup_tracker *cgroup, const char *directory, const char *name,
+                     struct wps_error *error)
+{
+    struct probe probe = {0};
+    _cleanup_close_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return wps_error_system(error, -errno, "cannot open %s", directory);
+    int r = probe_start(&probe, fd, error);
+    if (r < 0)
+        return r;
+    r = learn_path(cgroup, (uint32_t)probe.pid, name, error);
+    if (r == 0 && (r = cgroupfs_kill(directory)) < 0)
+        wps_error_system(error, r, "cannot kill through %s", directory);
+    if (r < 0) {
+        probe_end(&probe);
+        return r;
+    }
+    int status = 0;
+    while (waitpid(probe.pid, &status, __WALL) < 0 && errno == EINTR)
+        ;
+    close(probe.go);
+    close(probe.pidfd);
+    if (!WIFSIGNALED(status))
+        return wps_error_set(error, -EBADMSG, "a trial child was not ended by its cgroup");
+    return 0;
+}
+
+static int try_it(struct cgroup_tracker *cgroup, struct wps_error *error)
+{
+    char directory[TRACKER_PATH_MAX + 32], name[32];
+    snprintf(name, sizeof name, "trial-%d", (int)gettid());
+    snprintf(directory, sizeof directory, "%s/%s", cgroup->tracker.root_path, name);
+    int r = make_directory(directory, error);
+    if (r < 0)
+        return r;
+    r = try_child(cgroup, directory, name, error);
+    int removed = cgroupfs_remove(directory, REMOVE_PATIENCE_MS);
+    if (r == 0 && removed < 0)
+        return wps_error_system(error, removed, "cannot remove the cgroup %s", directory);
+    return r;
+}
+
+static void cgroup_close(struct tracker *tracker)
+{
+    struct cgroup_tracker *cgroup = (struct cgroup_tracker *)tracker;
+    if (tracker->root_fd >= 0) {
+        close(tracker->root_fd);
+        rmdir(tracker->root_path); /* stays where blocks are kept for the next start */
+    }
+    free(cgroup->root_in_hierarchy);
+    free(cgroup);
+}
+
+static int cgroup_open(const struct tracker_options *options, struct tracker **ret,
+                       struct wps_error *error)
+{
+    struct cgroup_tracker *cgroup = calloc(1, sizeof *cgroup);
+    if (!cgroup)
+        return wps_error_set(error, -ENOMEM, "out of memory");
+    cgroup->tracker.class = &tracker_cgroup;
+    cgroup->tracker.root_fd = -1;
+    int r = find_root(cgroup, options, error);
+    r = r < 0 ? r : try_it(cgroup, error);
+    if (r < 0) {
+        cgroup_close(&cgroup->tracker);
+        return r;
+    }
+    *ret = &cgroup->tracker;
+    return 0;
+}
+
+const struct tracker_class tracker_cgroup = {
+    .name = "cgroup",
+    .traits = TRACKER_OWNS | TRACKER_HAS_PLACES | TRACKER_TRACKS,
+    .open = cgroup_open,
+    .close = cgroup_close,
+    .locate = cgroup_locate,
+    .procs_path = cgroup_procs_path,
+    .run = cgroup_run,
+};

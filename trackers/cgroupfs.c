@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Reading and writing cgroup v2 files. */
+
+#include "trackers/cgroupfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "trackers/procfs.h"
+
+/* ---- where it is mounted ----------------------------------------------------------------------- */
+
+/* mountinfo writes space, tab, newline and backslash as octal. */
+static void unescape(char *text)
+{
+    char *to = text;
+    for (char *from = text; *from; to++) {
+        unsigned code;
+        if (from[0] == '\\' && sscanf(from + 1, "%3o", &code) == 1) {
+            *to = (char)code;
+            from += 4;
+        } else {
+            *to = *from++;
+        }
+    }
+    *to = '\0';
+}
+
+/* A line of mountinfo: id parent major:minor root mount-point options ... - type source options. */
+static bool parse_mount(char *line, char **ret_root, char **ret_point)
+{
+    char *rest = strstr(line, " - ");
+    if (!rest || strncmp(rest + 3, "cgroup2 ", 8) != 0)
+        return false;
+    *rest = '\0';
+    char *save = NULL, *field[5];
+    for (int i = 0; i < 5; i++)
+        if (!(field[i] = strtok_r(i ? NULL : line, " ", &save)))
+            return false;
+    *ret_root = field[3];
+    *ret_point = field[4];
+    unescape(*ret_root);
+    unescape(*ret_point);
+    return true;
+}
+
+/* The part of `path` below `root`, or null where it is not below. */
+static const char *below(const char *path, const char *root)
+{
+    size_t size = strlen(root);
+    if (strcmp(root, "/") == 0)
+        return strcmp(path, "/") == 0 ? "" : path;
+    if (strncmp(path, root, size) != 0 || (path[size] != '/' && path[size] != '\0'))
+        return NULL;
+    return path + size;
+}
+
+static int find_mount(const char *own, char **ret_directory)
+{
+    _cleanup_fclose_ FILE *file = fopen("/proc/self/mountinfo", "re");
+    if (!file)
+        return -errno;
+    _cleanup_free_ char *line = NULL;
+    size_t room = 0;
+    while (getline(&line, &room, file) > 0) {
+        char *root, *point;
+        if (!parse_mount(line, &root, &point))
+            continue;
+        const char *rest = below(own, root);
+        if (!rest)
+            continue;
+        return asprintf(ret_directory, "%s%s", point, rest) < 0 ? -ENOMEM : 0;
+    }
+    return -ENOENT;
+}
+
+int cgroupfs_own(char **ret_directory, char **ret_path, struct wps_error *error)
+{
+    _cleanup_free_ char *own = NULL;
+    char *directory;
+    int r = proc_cgroup_read(&own, (uint32_t)getpid());
+    if (r < 0)
+        return wps_error_system(error, r, "this process is in no cgroup of the unified hierarchy");
+    r = find_mount(own, &directory);
+    if (r == -ENOENT)
+        return wps_error_set(error, r,
+                             "no cgroup2 file system is mounted that shows our cgroup %s (mount -t "
+                             "cgroup2 none /sys/fs/cgroup)",
+                             own);
+    if (r < 0)
+        return wps_error_system(error, r, "cannot read /proc/self/mountinfo");
+    *ret_directory = directory;
+    *ret_path = take_ptr(own);
+    return 0;
+}
+
+/* ---- one file ---------------------------------------------------------------------------------- */
+
+static int write_file(const char *directory, const char *name, const char *text)
+{
+    char path[4200];
+    if (snprintf(path, sizeof path, "%s/%s", directory, name) >= (int)sizeof path)
+        return -ENAMETOOLONG;
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    ssize_t n;
+    do
+        n = write(fd, text, strlen(text));
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : 0;
+}
+
+int cgroupfs_move(const char *directory, uint32_t pid)
+{
+    char text[16];
+    snprintf(text, sizeof text, "%" PRIu32, pid);
+    return write_file(directory, "cgroup.procs", text);
+}
+
+bool cgroupfs_is_empty(const char *directory)
+{
+    char path[4200], line[64];
+    snprintf(path, sizeof path, "%s/cgroup.events", directory);
+    _cleanup_fclose_ FILE *file = fopen(path, "re");
+    if (!file)
+        return errno == ENOENT || errno == ENODEV;
+    while (fgets(line, sizeof line, file))
+        if (strcmp(line, "populated 0\n") == 0)
+            return true;
+    return ferror(file) && errno == ENODEV;
+}
+
+/* ---- a tree ------------------------------------------------------------------------------------ */
+
+static int compare_pids(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+struct pid_list {
+    uint32_t *pids;
+    size_t n, room;
+};
+
+static int read_procs(const char *directory, struct pid_list *list)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/cgroup.procs", directory);
+    _cleanup_fclose_ FILE *file = fopen(path, "re");
+    if (!file)
+        return errno == ENOENT ? 0 : -errno;
+    for (uint32_t pid; fscanf(file, "%" SCNu32, &pid) == 1;) {
+        if (pid == 0)
+            continue; /* of another pid namespace: it has no number here */
+        if (list->n == list->room) {
+            size_t room = list->room ? list->room * 2 : 64;
+            uint32_t *pids = realloc(list->pids, room * sizeof *pids);
+            if (!pids)
+                return -ENOMEM;
+            list->pids = pids;
+            list->room = room;
+        }
+        list->pids[list->n++] = pid;
+    }
+    /* A threaded cgroup has no list of its own: its processes are in the one above. */
+    return ferror(file) && errno != EOPNOTSUPP && errno != ENODEV ? -errno : 0;
+}
+
+static void close_walk(FTS **walk)
+{
+    if (*walk)
+        fts_close(*walk);
+}
+
+static FTS *open_walk(const char *directory)
+{
+    char *const roots[] = {(char *)directory, NULL};
+    return fts_open(roots, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
+}
+
+int cgroupfs_members(const char *directory, uint32_t **ret_pids, size_t *ret_n)
+{
+    struct pid_list list = {0};
+    int r = 0;
+    FTS *walk cleanup(close_walk) = open_walk(directory);
+    if (!walk)
+        return -errno;
+    for (FTSENT *entry; r == 0 && (entry = fts_read(walk));)
+        if (entry->fts_info == FTS_D)
+            r = read_procs(entry->fts_path, &list);
+    if (r < 0) {
+        free(list.pids);
+        return r;
+    }
+    if (list.n)
+        qsort(list.pids, list.n, sizeof *list.pids, compare_pids);
+    size_t unique = 0;
+    for (size_t i = 0; i < list.n; i++)
+        if (i == 0 || list.pids[i] != list.pids[i - 1])
+            list.pids[unique++] = list.pids[i];
+    *ret_pids = list.pids;
+    *ret_n = unique;
+    return 0;
+}
+
+/* Before Linux 5.14: nothing can fork while it is frozen, and SIGKILL is taken when it thaws. */
+static int kill_each(const char *directory)
+{
+    _cleanup_free_ uint32_t *pids = NULL;
+    size_t n = 0;
+    int frozen = write_file(directory, "cgroup.freeze", "1");
+    int r = cgroupfs_members(directory, &pids, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (pids[i] <= 1 || pids[i] == (uint32_t)getpid())
+            continue;
+        _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pids[i], 0);
+        if (pidfd >= 0)
+            syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+    }
+    if (frozen == 0)
+        write_file(directory, "cgroup.freeze", "0");
+    return r;
+}
+
+int cgroupfs_kill(const char *directory)
+{
+    int r = write_file(directory, "cgroup.kill", "1");
+    if (r == -ENOENT && access(directory, F_OK) == 0)
+        r = kill_each(directory);
+    return r == -ENOENT || r == -ENODEV ? 0 : r;
+}
+
+static int remove_once(const char *directory)
+{
+    int r = 0;
+    FTS *walk cleanup(close_walk) = open_walk(directory);
+    if (!walk)
+        return -errno;
+    for (FTSENT *entry; (entry = fts_read(walk));)
+        if (entry->fts_info == FTS_DP && rmdir(entry->fts_accpath) < 0 && errno != ENOENT)
+            r = -errno;
+    return r;
+}
+
+int cgroupfs_remove(const char *directory, unsigned patience_ms)
+{
+    for (unsigned waited = 0;; waited++) {
+        int r = remove_once(directory);
+        if (r != -EBUSY || waited >= patience_ms)
+            return r;
+        poll(NULL, 0, 1); /* there is nothing to wait on: the kernel tells nobody */
+    }
+}

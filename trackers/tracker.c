@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What all trackers share: the list of them, the dispatch, the way of an operation through a worker. */
+
+#include "trackers/tracker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "trackers/tracker_impl.h"
+
+static const struct tracker_class *const classes[] = {&tracker_cgroup, &tracker_none};
+
+const char *const *tracker_names(void)
+{
+    static const char *const names[] = {"cgroup", "none", NULL};
+    return names;
+}
+
+int tracker_open(const char *name, const struct tracker_options *options, struct tracker **ret,
+                 struct wps_error *error)
+{
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+        if (strcmp(classes[i]->name, name) == 0)
+            return classes[i]->open(options, ret, error);
+    return wps_error_set(error, -ENOSYS, "the tracker '%s' is not part of this build", name);
+}
+
+void tracker_close(struct tracker **tracker_p)
+{
+    if (*tracker_p)
+        (*tracker_p)->class->close(*tracker_p);
+    *tracker_p = NULL;
+}
+
+const char *tracker_name(const struct tracker *tracker)
+{
+    return tracker->class->name;
+}
+
+unsigned tracker_traits(const struct tracker *tracker)
+{
+    return tracker->class->traits;
+}
+
+int tracker_root_fd(const struct tracker *tracker)
+{
+    return tracker->root_fd;
+}
+
+const char *tracker_root_path(const struct tracker *tracker)
+{
+    return tracker->root_path;
+}
+
+bool tracker_locate(const struct tracker *tracker, const char *cgroup_path, char *block,
+                    char *scope)
+{
+    return tracker->class->locate && tracker->class->locate(tracker, cgroup_path, block, scope);
+}
+
+bool tracker_procs_path(const struct tracker *tracker, const char *block, const char *scope,
+                        char path[static TRACKER_PATH_MAX])
+{
+    return tracker->class->procs_path && tracker->class->procs_path(tracker, block, scope, path);
+}
+
+/* ---- operations -------------------------------------------------------------------------------- */
+
+struct tracker_op *tracker_op_new(struct tracker *tracker, enum tracker_op_kind kind,
+                                  void (*done)(struct tracker_op *op, void *context),
+                                  void *context)
+{
+    struct tracker_op *op = calloc(1, sizeof *op);
+    if (!op)
+        return NULL;
+    op->tracker = tracker;
+    op->kind = kind;
+    op->watch_fd = -1;
+    op->done = done;
+    op->context = context;
+    return op;
+}
+
+static int read_facts(struct tracker_op *op)
+{
+    struct process_facts facts;
+    int r = facts_read(&facts, op->pid, op->wanted);
+    if (r < 0)
+        return wps_error_system(&op->error, r, "cannot read process %u", op->pid);
+    return facts_list_add(&op->facts, &facts);
+}
+
+int tracker_op_run(struct tracker_op *op)
+{
+    op->began_ns = boottime_ns();
+    op->result = op->kind == TRACKER_FACTS ? read_facts(op)
+                                           : op->tracker->class->run(op->tracker, op);
+    return op->result;
+}
+
+static void run(struct job *job)
+{
+    tracker_op_run((struct tracker_op *)job);
+}
+
+static void done(struct job *job, void *context)
+{
+    struct tracker_op *op = (struct tracker_op *)job;
+    op->done(op, context);
+}
+
+void tracker_op_submit(struct workers *workers, struct tracker_op *op)
+{
+    op->job = (struct job){.run = run, .done = done, .context = op->context};
+    workers_submit(workers, &op->job);
+}
+
+void tracker_op_free(struct tracker_op *op)
+{
+    if (!op)
+        return;
+    facts_list_clear(&op->facts);
+    for (char **block = op->blocks; block && *block; block++)
+        free(*block);
+    free(op->blocks);
+    if (op->watch_fd >= 0)
+        close(op->watch_fd);
+    free(op);
+}
+
+bool tracker_is_empty(int watch_fd)
+{
+    char text[128];
+    ssize_t size = pread(watch_fd, text, sizeof text - 1, 0);
+    if (size < 0)
+        return errno == ENODEV; /* the cgroup itself is gone */
+    text[size] = '\0';
+    return strstr(text, "populated 0") != NULL;
+}

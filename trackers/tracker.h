@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TRACKERS_TRACKER_H
+#define TRACKERS_TRACKER_H
+
+/*
+ * A tracker owns who belongs to a block: it makes a block's place in the kernel, puts processes into
+ * it, finds them, ends them, and takes the place away again. How births and deaths are learned is the
+ * feed's question (feed.h).
+ *
+ * Whatever can take the kernel's time is a `struct tracker_op`: a value that goes to a worker thread
+ * and comes back with its result. What is not an op is quick and does not wait.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "trackers/facts.h"
+#include "trackers/workers.h"
+
+enum {
+    TRACKER_BLOCK_MAX = 128, /* bytes of a block id; it was checked by the caller */
+    TRACKER_SCOPE_MAX = 386, /* bytes of a sub-scope: three parts of 128 bytes joined by '/' */
+    TRACKER_PATH_MAX = 4096,
+};
+
+enum tracker_trait {
+    TRACKER_OWNS = 1 << 0,      /* nothing leaves unseen, whatever it does */
+    TRACKER_HAS_PLACES = 1 << 1, /* blocks are cgroups: feeds can tell them by id */
+    TRACKER_TRACKS = 1 << 2,    /* it can have members at all */
+};
+
+struct tracker_options {
+    const char *cgroup_root; /* directory to make the blocks in; null or "": the tracker finds one */
+    const char *instance;    /* names this broker among others on the machine: its runtime directory */
+};
+
+struct tracker;
+
+/* The trackers there are, best first, null at the end: "cgroup", "none". */
+const char *const *tracker_names(void);
+
+/* Opens a tracker and tries it for real: makes a place, puts a child into it, ends it, removes it.
+ * Can take some hundred milliseconds. The sentence of a failure says what to do about it. */
+int tracker_open(const char *name, const struct tracker_options *options, struct tracker **ret,
+                 struct wps_error *error);
+
+/* Lets go of it and removes its root where that is empty. Clears the pointer. */
+void tracker_close(struct tracker **tracker_p);
+
+const char *tracker_name(const struct tracker *tracker);
+unsigned tracker_traits(const struct tracker *tracker); /* enum tracker_trait */
+
+/* The cgroup directory that all blocks are in, for feeds that filter by it; -1: none. */
+int tracker_root_fd(const struct tracker *tracker);
+
+/* Its path, for people; empty where there is none. */
+const char *tracker_root_path(const struct tracker *tracker);
+
+/* Which block and sub-scope a path of the unified hierarchy is in. `block` and `scope` have room for
+ * the sizes above and their NULs. False: in none. Pure string work. */
+bool tracker_locate(const struct tracker *tracker, const char *cgroup_path, char *block,
+                    char *scope);
+
+/* Path of the file to write `0` to in order to join; false where there is none. */
+bool tracker_procs_path(const struct tracker *tracker, const char *block, const char *scope,
+                        char path[static TRACKER_PATH_MAX]);
+
+/* ---- operations -------------------------------------------------------------------------------- */
+
+enum tracker_op_kind {
+    TRACKER_CREATE, /* make block and sub-scope; fine where they are there already */
+    TRACKER_ASSIGN, /* put `pid` and its descendants into block and sub-scope */
+    TRACKER_SCAN,   /* find the members of the block (of the sub-scope and below, if given) */
+    TRACKER_KILL,   /* SIGKILL to all of them, once and thoroughly; not waiting for the end */
+    TRACKER_REMOVE, /* take the block's place away; it has to be empty */
+    TRACKER_FACTS,  /* read the facts of one process */
+    TRACKER_LIST,   /* find the blocks that are there: `blocks` */
+};
+
+struct tracker_op {
+    struct job job; /* for the workers: leave it alone */
+    struct tracker *tracker;
+    enum tracker_op_kind kind;
+
+    char block[TRACKER_BLOCK_MAX + 1];
+    char scope[TRACKER_SCOPE_MAX + 1]; /* "": the whole block, where that makes sense */
+    uint32_t pid;
+    uint64_t start_ticks; /* ASSIGN: 0, or the life that is meant */
+    uint32_t client_uid;  /* ASSIGN: a process of another user is refused unless this is 0 */
+    unsigned wanted;      /* FACTS: enum facts_wanted */
+    uint64_t tag;         /* the owner's, untouched */
+
+    /* ---- result */
+    int result; /* 0 or a negative errno, with a sentence */
+    struct wps_error error;
+    uint64_t block_place, scope_place; /* CREATE: cgroup ids */
+    int watch_fd;  /* CREATE: readable as POLLPRI when the block may have become empty; -1: none */
+    struct facts_list facts; /* ASSIGN: who was moved, itself first; SCAN, FACTS: who is there */
+    uint64_t began_ns;       /* SCAN: CLOCK_BOOTTIME when it began */
+    char **blocks;           /* LIST: null at the end; owned */
+
+    void (*done)(struct tracker_op *op, void *context);
+    void *context;
+};
+
+/* Makes a zeroed one; null: out of memory. */
+struct tracker_op *tracker_op_new(struct tracker *tracker, enum tracker_op_kind kind,
+                                  void (*done)(struct tracker_op *op, void *context),
+                                  void *context);
+
+/* Hands it to a worker; `done` is called from workers_reap and frees it with tracker_op_free, or
+ * submits it again. */
+void tracker_op_submit(struct workers *workers, struct tracker_op *op);
+
+/* Does it here and now, without a worker and without `done`: for beginnings. Returns its result. */
+int tracker_op_run(struct tracker_op *op);
+
+/* Frees it and what it still holds; closes watch_fd. */
+void tracker_op_free(struct tracker_op *op);
+
+/* True where the descriptor of CREATE says that nobody is in the block or below. Quick. It also arms
+ * the descriptor for the next change: set the watch, then ask. */
+bool tracker_is_empty(int watch_fd);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TRACKERS_TRACKER_IMPL_H
+#define TRACKERS_TRACKER_IMPL_H
+
+/* What a tracker is made of: for the files of this folder alone. Each tracker's own struct begins
+ * with a `struct tracker`. */
+
+#include "trackers/tracker.h"
+
+struct tracker_class {
+    const char *name;
+    unsigned traits;
+    int (*open)(const struct tracker_options *options, struct tracker **ret,
+                struct wps_error *error);
+    void (*close)(struct tracker *tracker); /* frees the struct too */
+    bool (*locate)(const struct tracker *tracker, const char *path, char *block, char *scope);
+    bool (*procs_path)(const struct tracker *tracker, const char *block, const char *scope,
+                       char *path);
+    /* In a worker's thread: returns 0 or a negative errno with a sentence in op->error. */
+    int (*run)(struct tracker *tracker, struct tracker_op *op);
+};
+
+struct tracker {
+    const struct tracker_class *class;
+    int root_fd;
+    char root_path[TRACKER_PATH_MAX];
+};
+
+extern const struct tracker_class tracker_cgroup;
+extern const struct tracker_class tracker_none;
+
+#endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The worker threads: two queues under one mutex, an eventfd for what is finished. */
+
+#include "trackers/workers.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+STAILQ_HEAD(jobs, job);
+
+struct worker {
+    struct workers *workers;
+    pthread_t thread;
+    bool started;
+    uint64_t busy_since_ns; /* 0: idle */
+};
+
+struct workers {
+    int event;
+    unsigned pending;  /* the owner's */
+    unsigned n;        /* the owner's */
+    pthread_mutex_t mutex; /* guards what follows */
+    pthread_cond_t wake;
+    struct jobs todo, finished;
+    bool ending;
+    unsigned running; /* threads that have not left yet */
+    struct worker worker[WORKERS_MAX];
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+/* ---- in a worker's thread ---------------------------------------------------------------------- */
+
+static void hand_back(struct workers *workers, struct job *job)
+{
+    bool first = STAILQ_EMPTY(&workers->finished);
+    STAILQ_INSERT_TAIL(&workers->finished, job, link);
+    if (first)
+        eventfd_write(workers->event, 1);
+}
+
+static void *work(void *argument)
+{
+    struct worker *worker = argument;
+    struct workers *workers = worker->workers;
+    pthread_mutex_lock(&workers->mutex);
+    for (;;) {
+        struct job *job = STAILQ_FIRST(&workers->todo);
+        if (!job && workers->ending)
+            break;
+        if (!job) {
+            pthread_cond_wait(&workers->wake, &workers->mutex);
+            continue;
+        }
+        STAILQ_REMOVE_HEAD(&workers->todo, link);
+        worker->busy_since_ns = now_ns();
+        pthread_mutex_unlock(&workers->mutex);
+        job->run(job);
+        pthread_mutex_lock(&workers->mutex);
+        worker->busy_since_ns = 0;
+        hand_back(workers, job);
+    }
+    workers->running--;
+    pthread_mutex_unlock(&workers->mutex);
+    return NULL;
+}
+
+/* ---- in the owner's thread --------------------------------------------------------------------- */
+
+static int start_one(struct workers *workers)
+{
+    sigset_t all, before;
+    struct worker *worker = &workers->worker[workers->n];
+    worker->workers = workers;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    int r = pthread_create(&worker->thread, NULL, work, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (r != 0)
+        return -r;
+    pthread_setname_np(worker->thread, "proctrack-work");
+    worker->started = true;
+    pthread_mutex_lock(&workers->mutex);
+    workers->running++;
+    pthread_mutex_unlock(&workers->mutex);
+    workers->n++;
+    return 0;
+}
+
+int workers_new(struct workers **ret_workers, struct wps_error *error)
+{
+    struct workers *workers = calloc(1, sizeof *workers);
+    if (!workers)
+        return wps_error_set(error, -ENOMEM, "out of memory");
+    STAILQ_INIT(&workers->todo);
+    STAILQ_INIT(&workers->finished);
+    pthread_mutex_init(&workers->mutex, NULL);
+    pthread_cond_init(&workers->wake, NULL);
+    workers->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int r = workers->event < 0 ? -errno : 0;
+    for (int i = 0; r == 0 && i < WORKERS_MIN; i++)
+        r = start_one(workers);
+    if (r < 0) {
+        workers_destroy(&workers, UINT64_MAX);
+        return wps_error_system(error, r, "cannot start worker threads");
+    }
+    *ret_workers = workers;
+    return 0;
+}
+
+int workers_fd(const struct workers *workers)
+{
+    return workers->event;
+}
+
+void workers_submit(struct workers *workers, struct job *job)
+{
+    workers->pending++;
+    pthread_mutex_lock(&workers->mutex);
+    STAILQ_INSERT_TAIL(&workers->todo, job, link);
+    pthread_cond_signal(&workers->wake);
+    pthread_mutex_unlock(&workers->mutex);
+}
+
+unsigned workers_reap(struct workers *workers)
+{
+    eventfd_t count;
+    struct jobs finished = STAILQ_HEAD_INITIALIZER(finished);
+    struct job *job;
+    unsigned n = 0;
+    pthread_mutex_lock(&workers->mutex);
+    eventfd_read(workers->event, &count);
+    STAILQ_CONCAT(&finished, &workers->finished);
+    pthread_mutex_unlock(&workers->mutex);
+    while ((job = STAILQ_FIRST(&finished))) {
+        STAILQ_REMOVE_HEAD(&finished, link);
+        workers->pending--;
+        n++;
+        job->done(job, job->context);
+    }
+    return n;
+}
+
+void workers_relieve(struct workers *workers)
+{
+    uint64_t now = now_ns();
+    bool held = workers->n < WORKERS_MAX;
+    pthread_mutex_lock(&workers->mutex);
+    held = held && !STAILQ_EMPTY(&workers->todo);
+    for (unsigned i = 0; i < workers->n && held; i++) {
+        uint64_t since = workers->worker[i].busy_since_ns;
+        held = since != 0 && now - since >= WORKERS_HELD_MS * UINT64_C(1000000);
+    }
+    pthread_mutex_unlock(&workers->mutex);
+    if (held)
+        start_one(workers); /* where that fails the late ones stay late */
+}
+
+unsigned workers_pending(const struct workers *workers)
+{
+    return workers->pending;
+}
+
+unsigned workers_threads(const struct workers *workers)
+{
+    return workers->n;
+}
+
+/* A deadline on CLOCK_MONOTONIC for pthread_clockjoin_np. */
+static int join_until(struct workers *workers, uint64_t deadline_ns)
+{
+    const uint64_t second = UINT64_C(1000000000);
+    struct timespec until = {(time_t)(deadline_ns / second), (long)(deadline_ns % second)};
+    if (deadline_ns == UINT64_MAX)
+        until = (struct timespec){INT32_MAX, 0};
+    for (unsigned i = 0; i < workers->n; i++) {
+        if (!workers->worker[i].started)
+            continue;
+        if (pthread_clockjoin_np(workers->worker[i].thread, NULL, CLOCK_MONOTONIC, &until) != 0)
+            return -ETIMEDOUT;
+        workers->worker[i].started = false;
+    }
+    return 0;
+}
+
+int workers_destroy(struct workers **workers_p, uint64_t deadline_ns)
+{
+    struct workers *workers = *workers_p;
+    if (!workers)
+        return 0;
+    pthread_mutex_lock(&workers->mutex);
+    workers->ending = true;
+    pthread_cond_broadcast(&workers->wake);
+    pthread_mutex_unlock(&workers->mutex);
+    int r = join_until(workers, deadline_ns);
+    if (workers->event >= 0)
+        workers_reap(workers);
+    if (r < 0)
+        return r;
+    if (workers->event >= 0)
+        close(workers->event);
+    pthread_cond_destroy(&workers->wake);
+    pthread_mutex_destroy(&workers->mutex);
+    free(workers);
+    *workers_p = NULL;
+    return 0;
+}
