@@ -6,6 +6,7 @@
 
 #include <czmq.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "broker_shim/descriptors.h"
@@ -21,6 +22,8 @@
 
 enum {
     EVENTS_IN_ONE_GO = 256, /* of the plugins, before the other sockets get their turn */
+    /* Ctrl-C and a supervisor that passes it on give two signals for one wish. */
+    SAME_WISH_MS = 500,
 };
 
 struct broker {
@@ -38,6 +41,7 @@ struct broker {
     int signals;
     zloop_t *loop;
     bool ready_told;
+    int64_t stopped_at_ms; /* when the first signal to stop came */
 };
 
 /* ---- making --------------------------------------------------------------------------------- */
@@ -204,7 +208,10 @@ int broker_new(struct broker **ret, struct config *config, broker_read_config *r
     self->runtime = RUNTIME_DIR_NONE;
     self->signals = -1;
     apply_log(&self->config);
+    /* A socket is bound before its mode can be set. The plugins get the umask of our user again. */
+    mode_t mask = umask(0077);
     int result = make_all(self, error);
+    umask(mask);
     if (result < 0) {
         self->config = (struct config){0}; /* stays the caller's */
         broker_destroy(&self);
@@ -226,12 +233,13 @@ void broker_destroy(struct broker **self_p)
     rpc_destroy(&self->rpc);
     publish_destroy(&self->publish);
     events_destroy(&self->routing.events);
+    signals_end_at_once(BROKER_STOPPED_AT_ONCE);
     zsys_shutdown(); /* waits for what is unsent, as long as the sockets' linger says */
     history_destroy(&self->routing.history);
-    runtime_dir_close(&self->runtime);
     cleanup_close(&self->signals);
     if (stuck)
-        return; /* a plugin may still publish, and log */
+        return; /* a plugin may still publish, log, and look at the path of the directory */
+    runtime_dir_close(&self->runtime);
     plugin_host_destroy(&self->plugins);
     event_queue_destroy(&self->queue);
     wire_out_destroy(&self->routing.scratch);
@@ -342,8 +350,12 @@ static void stop_at_once(struct broker *self)
 
 static void stop(struct broker *self, int signal)
 {
-    if (plugin_host_phase(self->plugins) >= PLUGIN_HOST_STOPPING)
+    int64_t now_ms = zclock_mono();
+    if (self->stopped_at_ms && now_ms - self->stopped_at_ms < SAME_WISH_MS)
+        return;
+    if (self->stopped_at_ms)
         stop_at_once(self);
+    self->stopped_at_ms = now_ms;
     log_info("stopping, on %s (once more stops at once)", signal == SIGINT ? "SIGINT" : "SIGTERM");
     plugin_host_stop(self->plugins);
 }

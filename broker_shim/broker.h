@@ -17,13 +17,14 @@
 
 /* How the program ends. */
 enum broker_status {
-    BROKER_ENDED = 0,          /* in order */
-    BROKER_FAILED = 1,         /* something could not be made or bound */
-    BROKER_USAGE = 2,          /* an option or the configuration is wrong */
-    BROKER_PLUGIN_FAILED = 3,  /* a plugin could not be loaded, opened or started */
-    BROKER_OTHER_RUNS = 4,     /* another broker runs in this runtime directory */
-    BROKER_PLUGIN_STUCK = 5,   /* a plugin did not stop by its deadline */
-    BROKER_STOPPED_AT_ONCE = 6 /* a second SIGINT or SIGTERM while it was stopping */
+    BROKER_ENDED = 0,         /* in order */
+    BROKER_FAILED = 1,        /* something could not be made or bound */
+    BROKER_USAGE = 2,         /* an option or the configuration is wrong */
+    BROKER_PLUGIN_FAILED = 3, /* a plugin could not be loaded, opened or started */
+    BROKER_OTHER_RUNS = 4,    /* another broker runs in this runtime directory */
+    BROKER_PLUGIN_STUCK = 5,  /* a plugin did not stop by its deadline */
+    BROKER_STOPPED_AT_ONCE =
+        6 /* a second SIGINT or SIGTERM, half a second or more after the first */
 };
 
 struct broker;

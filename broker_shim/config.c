@@ -19,6 +19,7 @@ enum {
     OPTION_OPTIONAL_PLUGIN,
     OPTION_CHECK_PLUGIN,
     RULES_MAX = 64,
+    CONFIG_BYTES_MAX = 1024 * 1024,
 };
 
 static const struct option own_options[] = {
@@ -97,17 +98,22 @@ static int read_item(struct config *config, zconfig_t *item, struct wps_error *e
     return rule_set(rule, config, zconfig_value(item), error);
 }
 
-/* czmq tells of a wrong line on stdout: for that moment stdout is stderr. */
+/* czmq tells of a wrong line on stdout: for that moment stdout is stderr. (zconfig_load would do it
+ * too, but leaks where it fails.) */
 static zconfig_t *load(const char *file)
 {
+    zchunk_t *text = zchunk_slurp(file, CONFIG_BYTES_MAX);
+    if (!text)
+        return NULL;
     fflush(stdout);
     _cleanup_close_ int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
     if (out >= 0)
         dup2(STDERR_FILENO, STDOUT_FILENO);
-    zconfig_t *root = zconfig_load(file);
+    zconfig_t *root = zconfig_chunk_load(text);
     fflush(stdout);
     if (out >= 0)
         dup2(out, STDOUT_FILENO);
+    zchunk_destroy(&text);
     return root;
 }
 
@@ -258,6 +264,9 @@ static void help_rule(FILE *out, const struct rule *rule)
     char text[160];
     if (rule->kind == RULE_TEXT)
         snprintf(text, sizeof text, "%s", rule->help);
+    else if (rule->kind == RULE_BYTES && rule->preset % (1024 * 1024) == 0)
+        snprintf(text, sizeof text, "%s (%lluM)", rule->help,
+                 (unsigned long long)rule->preset / (1024 * 1024));
     else if (rule->kind == RULE_NUMBER || rule->kind == RULE_BYTES)
         snprintf(text, sizeof text, "%s (%llu)", rule->help, (unsigned long long)rule->preset);
     else

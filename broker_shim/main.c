@@ -3,9 +3,8 @@
 /* wpsd: reads its options, then is the broker until it is told to end. */
 
 #include <errno.h>
-#include <signal.h>
+#include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker_shim/broker.h"
@@ -22,9 +21,10 @@ static int help(void)
 {
     config_help(stdout);
     puts("\n"
-         "Signals: SIGINT and SIGTERM stop it in order, a second one at once; SIGHUP reads the\n"
-         "configuration again and hands the plugins their options; SIGUSR1 and SIGUSR2 log more\n"
-         "and less.\n"
+         "Signals: SIGINT and SIGTERM stop it in order, and at once when they come again after "
+         "half\n"
+         "a second; SIGHUP reads the configuration again and hands the plugins their options;\n"
+         "SIGUSR1 logs more, SIGUSR2 less.\n"
          "\n"
          "Exit status: 0 ended in order; 1 something could not be made; 2 wrong option or\n"
          "configuration; 3 a plugin failed; 4 another broker runs in the runtime directory;\n"
@@ -56,7 +56,6 @@ static int serve(struct arguments *arguments, struct config *config)
 {
     struct wps_error error;
     struct broker *broker;
-    umask(0077); /* sockets are bound before their mode can be set */
     int result = broker_new(&broker, config, read_config, arguments, &error);
     if (result < 0) {
         log_error("%s", error.message);
@@ -69,8 +68,21 @@ static int serve(struct arguments *arguments, struct config *config)
     return status;
 }
 
+/* Where 0, 1 or 2 is closed, the next socket would get the number, and the log would write to it.
+ */
+static void fill_standard_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    fill_standard_descriptors();
     struct arguments arguments = {argc, argv};
     struct config config;
     enum config_action action;

@@ -150,7 +150,7 @@ static void begin(struct plugin_host *self, struct life *life, enum state state,
         fail(self, life, &error);
         return;
     }
-    if (self->phase == PLUGIN_HOST_STOPPING)
+    if (self->phase == PLUGIN_HOST_STOPPING || state == CLOSING)
         arm_deadline(self);
     life->state = state;
     self->busy = life;

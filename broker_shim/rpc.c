@@ -142,7 +142,7 @@ static void answer_frames(struct rpc *self, zmq_msg_t frames[FRAMES], size_t n)
         answer(self, &frames[2]);
         return;
     }
-    int refused = refuse(self, &frames[n > FRAMES ? 0 : n - 1], &error);
+    int refused = refuse(self, &frames[(n < FRAMES ? n : FRAMES) - 1], &error);
     if (refused >= 0)
         answer_error(self, &none, (enum errorcode)refused, error.message);
     else

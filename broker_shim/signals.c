@@ -31,3 +31,24 @@ int signals_next(int fd)
     struct signalfd_siginfo info;
     return read(fd, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;
 }
+
+static volatile sig_atomic_t status_at_once;
+
+static void end_at_once(int signal_number)
+{
+    (void)signal_number;
+    _exit(status_at_once);
+}
+
+void signals_end_at_once(int status)
+{
+    struct sigaction action = {.sa_handler = end_at_once};
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    status_at_once = status;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}

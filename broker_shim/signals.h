@@ -11,6 +11,10 @@
  * any other thread, since threads inherit what is blocked. */
 int signals_open(int *ret_fd, struct wps_error *error);
 
+/* From now on SIGINT and SIGTERM are not read any more but end the process at once, with this
+ * status: for the last wait, when there is nothing left to put in order. */
+void signals_end_at_once(int status);
+
 /* The number of the next signal, or 0 where there is none. */
 int signals_next(int fd);
 

@@ -7,12 +7,19 @@
  *
  * A plugin is a shared object that exports one symbol, `wps_plugin_v1`: a constant
  * `struct wps_plugin`. The host loads it with RTLD_NOW | RTLD_LOCAL and calls, in this order and
- * never two at once: open, start, any number of reload, stop, close.
+ * never two at once: open, start, any number of reload and endpoint, stop, close.
  *
- * Growing. Both structs begin with their size and only ever grow at the tail. Each side copies
- * min (its own size, the other's size) bytes into a zeroed struct of its own before it looks at any
- * member, so what the other side does not know is null. `minor` counts the growths; it informs and
- * decides nothing. A change that this cannot carry gets a new symbol, `wps_plugin_v2`.
+ * Threads. All these calls come from one thread that the host has for this plugin, with all signals
+ * blocked; the host goes on with its own work meanwhile, so a call may take its time and publish as
+ * it goes. What the host offers (`struct wps_host`) may be called by any thread, from inside of a
+ * call too.
+ *
+ * Growing. Both structs begin with their size (a plugin's has its magic before) and only ever grow
+ * at the tail. Each side copies min (its own size, the other's size) bytes into a zeroed struct of
+ * its own before it looks at any member, so what the other side does not know is null. `minor`
+ * counts the growths; it informs and decides nothing. The members up to close were there from the
+ * beginning: a struct that ends before is refused. A change that this cannot carry gets a new
+ * symbol, `wps_plugin_v2`.
  *
  * Errors. Functions return 0 or a negative errno. `error` is the caller's buffer of `error_size`
  * bytes (at least 256): on failure it receives one UTF-8 sentence that says what failed, on what,
@@ -49,8 +56,7 @@ struct wps_option {
     const char *value;
 };
 
-/* One event to publish. All that it points to is the caller's; the host copies before it returns.
- */
+/* One event to publish. All that it points to is the caller's: the host copies it. */
 struct wps_event {
     uint32_t size;             /* sizeof (struct wps_event) */
     uint32_t persist;          /* how many of this event to keep for late readers; 0: none */
@@ -79,9 +85,9 @@ struct wps_host {
 
     /* Publishes an event. Any thread; copies; never blocks. 0: it is in the queue, and events of
      * one thread leave in the order they were put there. -EAGAIN: the queue is full, the event is
-     * not sent: try later. -EINVAL: not an event (no name, a scope over 245 bytes, data that is not
-     * one msgpack value). -ESHUTDOWN: the host is going down. May be null: then nothing is
-     * published and all else works. */
+     * not sent: try later. -EINVAL: not an event (no name, a scope over 245 bytes, a string that is
+     * not UTF-8, data that is not one msgpack value or over 1 MiB). -ESHUTDOWN: the host is going
+     * down. May be null: then nothing is published and all else works. */
     int (*publish)(void *context, const struct wps_event *event);
 };
 

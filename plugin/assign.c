@@ -30,13 +30,13 @@ bool assign_runs(const struct module *module, const struct block *block)
     return false;
 }
 
-bool assign_is_root(const struct module *module, const struct process *process, bool otherwise)
+bool assign_is_root(const struct module *module, const struct process *process)
 {
     struct assignment *assignment;
     LIST_FOREACH(assignment, &module->assignments, link)
         if (assignment->block == process->block && assignment->pid == process->pid)
             return assignment->root;
-    return otherwise;
+    return false;
 }
 
 static enum errorcode code_of(int result)

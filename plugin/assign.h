@@ -21,8 +21,7 @@ void assign_start(struct module *module, struct block *block, struct ask *ask,
 /* True where an assignment to this block is under way. */
 bool assign_runs(const struct module *module, const struct block *block);
 
-/* Whether this process, on its way into its block, is to be a root: as the assignment that names it
- * says, or `otherwise`. */
-bool assign_is_root(const struct module *module, const struct process *process, bool otherwise);
+/* True where an assignment under way puts this process into its block as a root. */
+bool assign_is_root(const struct module *module, const struct process *process);
 
 #endif

@@ -23,6 +23,7 @@ struct control {
     struct module *module;
     void *context, *socket; /* ZeroMQ's; used by the loop alone */
     sd_event_source *source;
+    bool bound;
     char endpoint[OPTION_TEXT_MAX + 32];
     TAILQ_HEAD(, ask) asks;
     unsigned n_asks;
@@ -313,6 +314,7 @@ static int open_socket(struct control *control, struct wps_error *error)
     if (zmq_bind(socket, control->endpoint) < 0)
         return wps_error_set(error, -errno, "cannot bind the control socket %s: %s",
                              control->endpoint, zmq_strerror(errno));
+    control->bound = true;
     if (zmq_getsockopt(socket, ZMQ_FD, &fd, &size) < 0)
         return wps_error_system(error, -errno, "cannot watch the control socket");
     int r = sd_event_add_io(control->module->event, &control->source, fd, EPOLLIN, on_readable,
@@ -359,6 +361,8 @@ void control_close(struct control **control_p)
     }
     if (control->context)
         zmq_ctx_term(control->context);
+    if (control->bound)
+        unlink(control->endpoint + strlen("ipc://")); /* libzmq leaves it */
     wire_out_destroy(&control->out);
     free(control);
     *control_p = NULL;

@@ -4,10 +4,12 @@
 
 #include "plugin/listing.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "plugin/blocks.h"
+#include "plugin/lives.h"
 #include "plugin/loop.h"
 #include "plugin/publish.h"
 #include "plugin/scan.h"
@@ -16,6 +18,8 @@
 struct listing {
     struct job job;
     struct ask *ask;
+    bool again;
+    uint64_t last_question; /* members that were read when the list was asked for are waited for */
     size_t n;
     struct used {
         UT_hash_handle hh;
@@ -78,10 +82,26 @@ static void run_listing(struct job *job)
 {
     struct listing *listing = (struct listing *)job;
     struct used *index = NULL;
+    if (listing->again)
+        poll(NULL, 0, 1); /* the other workers are at it */
     for (size_t i = 0; i < listing->n; i++) {
         listing->used[i].rss_bytes = proc_rss_bytes(listing->used[i].pid);
         HASH_ADD(hh, index, pid, sizeof listing->used[i].pid, &listing->used[i]);
     }
+}
+
+static void clear_index(struct listing *listing)
+{
+    struct used *index = listing->n ? listing->used : NULL;
+    HASH_CLEAR(hh, index);
+}
+
+/* Once more through the workers: what is asked for comes back with it, or at its deadline. */
+static void read_again(struct module *module, struct listing *listing)
+{
+    clear_index(listing);
+    listing->again = true;
+    workers_submit(module->workers, &listing->job);
 }
 
 static void on_listed(struct job *job, void *context)
@@ -91,14 +111,15 @@ static void on_listed(struct job *job, void *context)
     struct ask *ask = listing->ask;
     loop_drain_feed(module);
     struct block *block = registry_block(&module->registry, ask->request.block_id);
+    if (block && lives_is_read(module, block, listing->last_question)) {
+        read_again(module, listing);
+        return;
+    }
     if (block && block->state != BLOCK_MAKING)
         answer(module, block, listing, ask);
     else
         answer_unknown(ask);
-    if (listing->n) {
-        struct used *index = listing->used;
-        HASH_CLEAR(hh, index);
-    }
+    clear_index(listing);
     free(listing);
 }
 
@@ -113,6 +134,7 @@ static void read_used(struct module *module, struct block *block, struct ask *as
     }
     listing->job = (struct job){.run = run_listing, .done = on_listed, .context = module};
     listing->ask = ask;
+    listing->last_question = module->last_ask;
     TAILQ_FOREACH(process, &block->processes, in_block)
         if (is_listed(ask, process))
             listing->used[listing->n++].pid = process->pid;

@@ -13,7 +13,10 @@
 #include "plugin/clock.h"
 #include "plugin/publish.h"
 
-enum { READ_MS = 250 }; /* how long a process's command is waited for */
+enum {
+    READ_MS = 250, /* how long a process's command is waited for */
+    EARLY_MAX = 8, /* settle times that a birth may take */
+};
 
 /* What came with an input, as far as it goes. */
 struct input {
@@ -32,6 +35,15 @@ static void step(struct module *module, struct process *process, const struct in
 /* ---- small things ------------------------------------------------------------------------------- */
 
 /* An event's time makes a start time that can be off by the tick it fell into. */
+bool lives_is_read(const struct module *module, const struct block *block, uint64_t ask)
+{
+    const struct process *process;
+    TAILQ_FOREACH(process, &module->reading, timed)
+        if (process->block == block && process->ask <= ask)
+            return true;
+    return false;
+}
+
 bool lives_same(const struct process *process, uint64_t start_ticks)
 {
     uint64_t gap = process->start_ticks > start_ticks ? process->start_ticks - start_ticks
@@ -65,15 +77,18 @@ static void take_command(struct module *module, struct process *process, const s
     }
     command_release(&process->command);
     process->command = command;
+    process->is_guess = !input->has_argv;
 }
 
-/* `started` by PROTOCOL.md, section 3.2: at birth, and when it becomes a shell. */
-static void decide_started(struct process *process, const struct process *parent)
+/* `started` by PROTOCOL.md, section 3.2, at birth; become() follows when it becomes a shell. Whose
+ * parent is gone has the init of its namespace as one, or none. */
+static void decide_started(struct process *process)
 {
+    const struct process *parent = process->parent;
     if (process->root)
         return;
-    if (!parent || parent->started || (parent->command && parent->command->shell))
-        process->started = true;
+    process->started = parent ? parent->started || (parent->command && parent->command->shell)
+                              : process->parent_pid <= 1;
 }
 
 static void become(struct process *process)
@@ -87,6 +102,7 @@ static void become(struct process *process)
 static void arm_settle(struct module *module, struct process *process)
 {
     bool first = TAILQ_EMPTY(&module->settling);
+    untime(module, process);
     process->due_ns = monotonic_ns() + module->options.settle_ms * NS_PER_MS;
     TAILQ_INSERT_TAIL(&module->settling, process, timed);
     if (first)
@@ -183,14 +199,22 @@ static void forget(struct module *module, struct process *process, bool told)
     blocks_forgot(module, block);
 }
 
+/* It has settled, or is made to: it forked, say. */
+static void settle(struct module *module, struct process *process)
+{
+    bool places = tracker_traits(module->tracker) & TRACKER_HAS_PLACES;
+    bool sure = !process->is_guess && process->command && (feed_knows_places(module) || !places);
+    step(module, process, &(struct input){.input = sure ? LIFE_SETTLED : LIFE_UNSURE});
+}
+
 /* Its parent has to be told first. True where that is done or there is none to wait for. */
 static bool parent_is_told(struct module *module, struct process *process)
 {
-    static const struct input push = {.input = LIFE_PUSH};
     struct process *parent = process->parent;
     if (!parent || parent->block != process->block || life_is_told(parent->state))
         return true;
-    step(module, parent, &push);
+    if (parent->state == LIFE_SETTLING)
+        settle(module, parent);
     return life_is_told(parent->state);
 }
 
@@ -351,7 +375,6 @@ static struct process *find(struct module *module, const struct feed_event *even
 
 static void take_fork(struct module *module, const struct feed_event *event, struct scope *scope)
 {
-    static const struct input push = {.input = LIFE_PUSH};
     if (find(module, event, event->time_ns))
         return; /* a scan or an assignment was faster */
     struct process *maker = registry_process(&module->registry, event->creator ? event->creator
@@ -359,17 +382,17 @@ static void take_fork(struct module *module, const struct feed_event *event, str
     struct process *process = make_from(module, scope, event);
     if (!process)
         return;
-    struct process *parent = find_parent(module, scope->block, event->parent, event->creator);
-    registry_set_parent(process, parent);
-    /* Born into the block by somebody outside: that is a beginning, as an assignment is. */
-    process->root = !parent;
-    decide_started(process, parent);
+    registry_set_parent(process,
+                        find_parent(module, scope->block, event->parent, event->creator));
+    decide_started(process);
     if (maker && maker->command)
         process->command = command_share(maker->command);
     drive(module, process,
           &(struct input){.input = process->command ? LIFE_FORK : LIFE_JOIN});
-    if (maker && maker->state == LIFE_SETTLING)
-        drive(module, maker, &push);
+    if (maker && maker->state == LIFE_SETTLING) {
+        settle(module, maker);
+        tell_freed(module);
+    }
 }
 
 /* It came into the block by itself, or was put there. */
@@ -378,10 +401,9 @@ static void join(struct module *module, const struct feed_event *event, struct s
     struct process *process = make_from(module, scope, event);
     if (!process)
         return;
-    struct process *parent = find_parent(module, scope->block, event->parent, 0);
-    registry_set_parent(process, parent);
-    process->root = assign_is_root(module, process, !parent);
-    decide_started(process, parent);
+    registry_set_parent(process, find_parent(module, scope->block, event->parent, 0));
+    process->root = assign_is_root(module, process);
+    decide_started(process);
     take_command(module, process, &(struct input){.comm = event->comm}); /* until it is read */
     drive(module, process, &(struct input){.input = LIFE_JOIN});
 }
@@ -416,7 +438,7 @@ static struct process *make_late(struct module *module, const struct feed_event 
     if (!process)
         return NULL;
     registry_set_parent(process, find_parent(module, scope->block, event->parent, 0));
-    decide_started(process, process->parent);
+    decide_started(process);
     return process;
 }
 
@@ -477,13 +499,13 @@ static void take_exit(struct module *module, const struct feed_event *event)
         end(module, process, event);
 }
 
-/* The ends of threads that other processors tell of may come behind an exec: is it really gone? A
- * leader that left is a zombie while its other threads run on. */
+/* The ends of threads that other processors tell of may come behind an exec, and threads made before it
+ * was known were not counted: is it really gone? */
 static bool is_alive(const struct process *process)
 {
     struct proc_stat stat;
     return proc_stat_read(&stat, process->pid) == 0 && lives_same(process, stat.start_ticks) &&
-           ((stat.state != 'Z' && stat.state != 'X') || stat.threads > 1);
+           !proc_has_ended(&stat);
 }
 
 static void take_thread(struct module *module, const struct feed_event *event)
@@ -492,7 +514,6 @@ static void take_thread(struct module *module, const struct feed_event *event)
     if (!process)
         return;
     if (event->kind == FEED_THREAD) {
-        process->threaded = true;
         drive(module, process, &(struct input){.input = LIFE_THREAD});
         return;
     }
@@ -500,9 +521,8 @@ static void take_thread(struct module *module, const struct feed_event *event)
         drive(module, process, &(struct input){.input = LIFE_THREAD_EXIT});
         return;
     }
-    if ((process->threaded || event->tid != event->pid) && is_alive(process))
-        return;
-    end(module, process, event);
+    if (!is_alive(process))
+        end(module, process, event);
 }
 
 static void take_move(struct module *module, const struct feed_event *event, struct scope *scope)
@@ -611,7 +631,7 @@ static bool still_lives(const struct process_facts *facts)
 {
     struct proc_stat stat;
     return proc_stat_read(&stat, facts->pid) == 0 && stat.start_ticks == facts->stat.start_ticks &&
-           stat.state != 'Z' && stat.state != 'X';
+           !proc_has_ended(&stat);
 }
 
 static void watch(struct module *module, struct process *process)
@@ -623,7 +643,7 @@ static void watch(struct module *module, struct process *process)
 static void seen_first(struct module *module, struct scope *scope,
                        const struct process_facts *facts, bool root, bool by_scan)
 {
-    if (facts->stat.state == 'Z' || !still_lives(facts))
+    if (!still_lives(facts))
         return;
     end_older(module, facts->pid);
     struct process *process = make(module, scope, facts->pid, facts->stat.start_ticks);
@@ -632,10 +652,8 @@ static void seen_first(struct module *module, struct scope *scope,
     process->parent_pid = facts->stat.ppid;
     process->scan_mark = module->scan_mark;
     registry_set_parent(process, find_parent(module, scope->block, facts->stat.ppid, 0));
-    /* Who came in by itself has a parent outside; an orphan's is the init of its namespace. */
-    process->root = root || assign_is_root(module, process,
-                                           !process->parent && facts->stat.ppid > 1);
-    decide_started(process, process->parent);
+    process->root = root || assign_is_root(module, process);
+    decide_started(process);
     watch(module, process);
     struct input seen = from_facts(LIFE_SEEN, facts, by_scan);
     if (by_scan)
@@ -680,13 +698,12 @@ void lives_left(struct module *module, struct process *process, const char *reas
 
 void lives_push_block(struct module *module, struct block *block)
 {
-    static const struct input push = {.input = LIFE_PUSH};
     struct process *process;
     if (block->n_told == block->n_processes)
         return;
     TAILQ_FOREACH(process, &block->processes, in_block) /* telling takes nobody out of this list */
         if (process->state == LIFE_SETTLING)
-            step(module, process, &push);
+            settle(module, process);
     tell_freed(module);
 }
 
@@ -703,6 +720,16 @@ static struct scope *scope_of_path(struct module *module, const char *path)
         return NULL;
     return registry_add_scope(&module->registry, block,
                               text_of(name[0] ? name : SUBSCOPE_DEFAULT), 0);
+}
+
+/* A child that is being born is in the root cgroup until the very end of fork, and the connector tells
+ * of it a little before that: where it seems to be there, it is looked at again some times. */
+static bool is_early(struct process *process, const struct process_facts *facts)
+{
+    bool root = facts->cgroup && (strcmp(facts->cgroup, "/") == 0 ||
+                                  strncmp(facts->cgroup, "/..", 3) == 0);
+    return root && process->state == LIFE_READING && process->early < EARLY_MAX &&
+           ++process->early > 0;
 }
 
 /* Where a feed knows no places, the answer says where it really is. True: where we thought. */
@@ -727,6 +754,10 @@ static bool is_where_thought(struct module *module, struct process *process,
 static void answer(struct module *module, struct process *process,
                    const struct process_facts *facts)
 {
+    if (is_early(process, facts)) {
+        drive(module, process, &(struct input){.input = LIFE_EARLY});
+        return;
+    }
     if (!is_where_thought(module, process, facts))
         return;
     if (process->start_is_rough && !life_is_told(process->state)) {
@@ -759,11 +790,11 @@ int lives_on_settle_timer(sd_event_source *source, uint64_t now_us, void *contex
 {
     struct module *module = context;
     uint64_t now = now_us * 1000;
-    bool sure = feed_knows_places(module) || !(tracker_traits(module->tracker) & TRACKER_HAS_PLACES);
-    struct input input = {.input = sure ? LIFE_SETTLED : LIFE_UNSURE};
     struct process *process;
-    while ((process = TAILQ_FIRST(&module->settling)) && process->due_ns <= now)
-        drive(module, process, &input);
+    while ((process = TAILQ_FIRST(&module->settling)) && process->due_ns <= now) {
+        settle(module, process);
+        tell_freed(module);
+    }
     if (process)
         set_timer(source, process->due_ns);
     return 0;

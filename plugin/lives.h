@@ -28,6 +28,9 @@ void lives_left(struct module *module, struct process *process, const char *reas
 /* A command named the block: what settles in it is told now. */
 void lives_push_block(struct module *module, struct block *block);
 
+/* True where a member's command, asked for by question number `ask` or earlier, is not there yet. */
+bool lives_is_read(const struct module *module, const struct block *block, uint64_t ask);
+
 /* Timers: of settling, and of questions that were not answered. */
 int lives_on_settle_timer(sd_event_source *source, uint64_t now_us, void *module);
 int lives_on_read_timer(sd_event_source *source, uint64_t now_us, void *module);

@@ -57,7 +57,8 @@ struct process {
     bool root;
     bool started;
     bool start_is_rough; /* start_ticks was made from an event's time */
-    bool threaded;       /* it had more than one thread once */
+    uint8_t early;       /* times that its facts were read before its birth was complete */
+    bool is_guess;       /* its command was made of its name alone */
     bool waits;          /* to be told as soon as its parent is */
     bool in_freed;
 

@@ -73,7 +73,7 @@ static struct process *member(struct module *module, const struct block *block, 
 static void miss(struct module *module, struct process *process)
 {
     struct proc_stat stat;
-    if (proc_stat_read(&stat, process->pid) == 0 && stat.state != 'Z' && stat.state != 'X' &&
+    if (proc_stat_read(&stat, process->pid) == 0 && !proc_has_ended(&stat) &&
         lives_same(process, stat.start_ticks))
         lives_left(module, process, "moved", (struct text){NULL, 0});
     else

@@ -160,12 +160,13 @@ static int scan(struct tracker *tracker, struct tracker_op *op)
     return 0;
 }
 
-/* A fork can race the kill on kernels before early 2025, so it is repeated for as long as a kill
- * commonly takes. What is left then (in state D, say) is the caller's to wait for. */
+/* A fork can race the kill on kernels before early 2025, and a process whose leader left is not
+ * reached, so after as long as a kill commonly takes the rest is ended one by one. What is left then
+ * (in state D, say) is the caller's to wait for. */
 static int kill_thoroughly(const char *path)
 {
     for (int round = 0;; round++) {
-        int r = cgroupfs_kill(path);
+        int r = round == 0 ? cgroupfs_kill(path) : cgroupfs_kill_each(path);
         for (int ms = 1; r == 0 && ms <= KILL_WAIT_MS; ms *= 2) {
             if (cgroupfs_is_empty(path))
                 return 0;
@@ -308,12 +309,14 @@ static int assign(struct tracker *tracker, struct tracker_op *op)
     if (r < 0)
         return wps_error_system(&op->error, r, "data.scope");
     r = proc_stat_read(&stat, op->pid);
+    if (r == 0 && !proc_is_process(op->pid))
+        r = -ESRCH; /* /proc shows threads too, where they are asked for by number */
     if (r < 0)
         return wps_error_set(&op->error, r, "data.pid: no process %u", op->pid);
     r = check_assignable(op, &stat, &op->error);
     if (r < 0)
         return r;
-    if (stat.state == 'Z' || stat.state == 'X')
+    if (proc_has_ended(&stat))
         return wps_error_set(&op->error, -ESRCH, "data.pid: process %u has ended", op->pid);
     r = assign_one(cgroup, op, directory, op->pid);
     if (r < 0)

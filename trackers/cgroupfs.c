@@ -217,8 +217,8 @@ int cgroupfs_members(const char *directory, uint32_t **ret_pids, size_t *ret_n)
     return 0;
 }
 
-/* Before Linux 5.14: nothing can fork while it is frozen, and SIGKILL is taken when it thaws. */
-static int kill_each(const char *directory)
+/* Nothing can fork while it is frozen, and SIGKILL is taken when it thaws. */
+int cgroupfs_kill_each(const char *directory)
 {
     _cleanup_free_ uint32_t *pids = NULL;
     size_t n = 0;
@@ -240,7 +240,7 @@ int cgroupfs_kill(const char *directory)
 {
     int r = write_file(directory, "cgroup.kill", "1");
     if (r == -ENOENT && access(directory, F_OK) == 0)
-        r = kill_each(directory);
+        r = cgroupfs_kill_each(directory);
     return r == -ENOENT || r == -ENODEV ? 0 : r;
 }
 

@@ -25,10 +25,15 @@ int cgroupfs_move(const char *directory, uint32_t pid);
  * gone is empty. */
 int cgroupfs_members(const char *directory, uint32_t **ret_pids, size_t *ret_n);
 
-/* SIGKILL to everything in it and below, frozen or not: cgroup.kill (Linux 5.14), else freeze, kill
- * each, thaw. Once: on kernels before early 2025 a fork may slip through, so look and repeat. A
- * directory that is gone is fine. */
+/* SIGKILL to everything in it and below, frozen or not: cgroup.kill (Linux 5.14), else as below. Once:
+ * on kernels before early 2025 a fork may slip through, so look and repeat. A directory that is gone is
+ * fine. */
 int cgroupfs_kill(const char *directory);
+
+/* The same by hand: freeze, SIGKILL to each process, thaw. It also ends what cgroup.kill does not: a
+ * process whose leader left while other threads run on (the kernel signals the leader alone; seen on
+ * Linux 6.18). */
+int cgroupfs_kill_each(const char *directory);
 
 /* True where nobody is in it or below; also where it is gone. */
 bool cgroupfs_is_empty(const char *directory);

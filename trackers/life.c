@@ -34,7 +34,7 @@ enum {
 static const struct cell table[LIFE_STATES][LIFE_INPUTS] = {
     [LIFE_UNBORN] = {
         [LIFE_FORK]       = TO(SETTLING, LIFE_ARM),
-        [LIFE_JOIN]       = TO(READING, ASK),
+        [LIFE_JOIN]       = TO(SETTLING, LIFE_ARM),
         [LIFE_EXEC]       = TO(LIVE, TAKE | ADD),
         [LIFE_SEEN]       = TO(LIVE, TAKE | ADD),
     },
@@ -45,7 +45,6 @@ static const struct cell table[LIFE_STATES][LIFE_INPUTS] = {
         [LIFE_LEAVE]      = TO(DEAD, ADD | ESCAPE | FORGET),
         [LIFE_SETTLED]    = TO(LIVE, ADD),
         [LIFE_UNSURE]     = TO(READING, ASK),
-        [LIFE_PUSH]       = TO(LIVE, ADD),
         [LIFE_SEEN]       = TO(LIVE, TAKE | ADD),
         [LIFE_MISSED]     = TO(DEAD, ADD | END | FORGET),
     },
@@ -57,6 +56,7 @@ static const struct cell table[LIFE_STATES][LIFE_INPUTS] = {
         [LIFE_FACTS]      = TO(LIVE, TAKE | ADD),
         [LIFE_NO_FACTS]   = TO(LIVE, ADD),
         [LIFE_RELEASE]    = TO(LIVE, ADD),
+        [LIFE_EARLY]      = TO(SETTLING, LIFE_ARM),
         [LIFE_STRANGER]   = TO(DEAD, FORGET),
         [LIFE_SEEN]       = TO(LIVE, TAKE | ADD),
         [LIFE_MISSED]     = TO(DEAD, ADD | END | FORGET),
@@ -130,9 +130,9 @@ const char *life_input_name(enum life_input input)
         [LIFE_THREAD] = "thread",       [LIFE_THREAD_EXIT] = "thread-exit",
         [LIFE_EXIT] = "exit",           [LIFE_LEAVE] = "leave",
         [LIFE_RESCOPE] = "rescope",     [LIFE_SETTLED] = "settled",
-        [LIFE_UNSURE] = "unsure",       [LIFE_PUSH] = "push",
+        [LIFE_UNSURE] = "unsure",
         [LIFE_FACTS] = "facts",         [LIFE_NO_FACTS] = "no-facts",
-        [LIFE_RELEASE] = "release",     [LIFE_STRANGER] = "stranger",
+        [LIFE_RELEASE] = "release",     [LIFE_EARLY] = "early",         [LIFE_STRANGER] = "stranger",
         [LIFE_SEEN] = "seen",           [LIFE_SEEN_NEW] = "seen-new",
         [LIFE_MISSED] = "missed",
     };

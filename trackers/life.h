@@ -15,7 +15,7 @@
 
 enum life_state {
     LIFE_UNBORN,   /* not a member */
-    LIFE_SETTLING, /* born, not told: an exec may come at once */
+    LIFE_SETTLING, /* not told: an exec may come at once */
     LIFE_READING,  /* not told: its command is being read, or its parent is told first */
     LIFE_DYING,    /* not told, and it ended while it was read */
     LIFE_LIVE,     /* told */
@@ -27,7 +27,7 @@ enum life_state {
 
 enum life_input {
     LIFE_FORK,        /* born of a member, its command is the parent's */
-    LIFE_JOIN,        /* came in from outside, its command is to be read */
+    LIFE_JOIN,        /* came in from outside, its command is not known */
     LIFE_EXEC,        /* replaced its program, the command is known */
     LIFE_EXEC_BLIND,  /* replaced its program, the command is to be read */
     LIFE_THREAD,      /* one more thread */
@@ -35,12 +35,12 @@ enum life_input {
     LIFE_EXIT,        /* its last thread ended */
     LIFE_LEAVE,       /* is a member no more, and lives */
     LIFE_RESCOPE,     /* was moved to another sub-scope of its block */
-    LIFE_SETTLED,     /* the settle time is over */
-    LIFE_UNSURE,      /* the settle time is over, and where it is must be looked up */
-    LIFE_PUSH,        /* it forked, or a command named its block: it has to be told now */
+    LIFE_SETTLED,     /* the settle time is over; or it forked, or a command named its block */
+    LIFE_UNSURE,      /* the same, but its command or its place must be looked up */
     LIFE_FACTS,       /* what was asked for has come */
     LIFE_NO_FACTS,    /* nothing could be read, or not in time */
     LIFE_RELEASE,     /* its parent was told */
+    LIFE_EARLY,       /* the facts were read before its birth was complete */
     LIFE_STRANGER,    /* the facts say that it never was a member */
     LIFE_SEEN,        /* a scan saw it */
     LIFE_SEEN_NEW,    /* a scan saw it, with another command than was told */

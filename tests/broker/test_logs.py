@@ -69,6 +69,7 @@ class Logs(BrokerTest):
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         self.client = self.connect(zmq.REQ, f"ipc://{self.runtime}/rpc")
+        self.ask_ok("brokerinfo")
         for _ in range(200):  # each of them is logged at this level
             process.send_signal(signal.SIGHUP)
             self.ask_ok("brokerinfo")

@@ -83,6 +83,13 @@ class Broker:
                 self.lines.append(line)
         return status
 
+    def ends_within(self, seconds):
+        try:
+            self.process.wait(seconds)
+            return True
+        except subprocess.TimeoutExpired:
+            return False
+
     def log(self):
         return "\n".join(self.lines)
 
