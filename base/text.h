@@ -28,4 +28,11 @@ static inline bool text_is(struct text a, const char *string)
     return text_equal(a, text_of(string));
 }
 
+/* Copies the bytes to where there is room for them; no NUL. */
+static inline void text_copy(char *to, struct text text)
+{
+    if (text.size)
+        memcpy(to, text.at, text.size);
+}
+
 #endif

@@ -30,8 +30,7 @@ void event_queue_destroy(struct event_queue **self_p);
 int event_queue_fd(const struct event_queue *self);
 
 /* Packs the event and puts it last. 0. -EAGAIN: full; `*ret_warn` is set at the first refusal since
- * the queue was less than half full, so that the caller can warn once. -ESHUTDOWN: closed. -ENOMEM.
- */
+ * the queue was less than half full, so that the caller can warn once. -ESHUTDOWN, -ENOMEM. */
 int event_queue_put(struct event_queue *self, const struct event *event, bool *ret_warn);
 
 /* Takes the first ones, `max` at most, as a list linked by `next`; they are the caller's then. Null

@@ -25,8 +25,7 @@ struct events_options {
     int linger_ms;        /* at the end, for what is unsent */
 };
 
-/* `counters` and `unsent` (bytes that messages hold, see packet.h) must outlive the ZeroMQ context.
- */
+/* `counters` and `unsent` (bytes in messages, see packet.h) must outlive the ZeroMQ context. */
 int events_new(struct events **ret, const struct events_options *options, struct counters *counters,
                _Atomic size_t *unsent, struct wps_error *error);
 
@@ -37,8 +36,7 @@ const char *events_endpoint(const struct events *self);
 zsock_t *events_socket(struct events *self);
 
 /* Sends the event once for each of its scopes, or once with the empty topic, and never blocks.
- * Returns the number of messages, or -ENOMEM. The packet stays the caller's. A packet is sent once.
- */
+ * Returns the number of messages, or -ENOMEM. The packet stays the caller's. Send it once. */
 int events_send(struct events *self, struct packet *packet);
 
 /* To be called when the socket is readable: takes in subscriptions, of which ZeroMQ does the rest,

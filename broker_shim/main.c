@@ -68,8 +68,7 @@ static int serve(struct arguments *arguments, struct config *config)
     return status;
 }
 
-/* Where 0, 1 or 2 is closed, the next socket would get the number, and the log would write to it.
- */
+/* Where 0, 1 or 2 is closed, the next socket would get its number, and the log's lines. */
 static void fill_standard_descriptors(void)
 {
     int fd;

@@ -39,8 +39,7 @@ void packet_cleanup(struct packet **packet);
 
 /* Makes the body of a message, without a copy, and holds the packet until ZeroMQ is done with it.
  * Until then its footprint is counted in `*unsent`, which must outlive the ZeroMQ context.
- * 0, or -ENOMEM. At most once for each packet: copy the message (zmq_msg_copy) for the next scope.
- */
+ * 0, or -ENOMEM. Once for each packet: for the next scope copy the message (zmq_msg_copy). */
 int packet_message(struct packet *packet, _Atomic size_t *unsent, zmq_msg_t *ret_message);
 
 #endif

@@ -22,8 +22,7 @@ struct plugin {
     size_t n_endpoints;
 };
 
-/* `options` must live as long as the plugin does; where its queue is null, so is publish. -ENOMEM.
- */
+/* `options` must live as long as the plugin does; without a queue there is no publish. -ENOMEM. */
 int plugin_init(struct plugin *self, const struct plugin_spec *spec,
                 const struct plugin_host_options *options);
 

@@ -5,6 +5,7 @@
 #include "broker_shim/publish.h"
 
 #include "broker_shim/endpoint.h"
+#include "broker_shim/frames.h"
 #include "broker_shim/log.h"
 #include "broker_shim/peer.h"
 
@@ -84,11 +85,6 @@ zsock_t *publish_socket(struct publish *self)
     return self->socket;
 }
 
-static struct text bytes_of(zmq_msg_t *frame)
-{
-    return (struct text){zmq_msg_data(frame), zmq_msg_size(frame)};
-}
-
 static bool is_a_scope_of(struct text topic, const struct event *event)
 {
     if (event->n_scopes == 0)
@@ -103,12 +99,12 @@ static int take(struct publish *self, zmq_msg_t *topic, zmq_msg_t *body, struct 
 {
     if (!peer_is_permitted(body, self->ipc))
         return wps_error_set(error, -EPERM, "its sender is another user");
-    struct text bytes = bytes_of(body);
+    struct text bytes = frame_bytes(body);
     struct event_doc doc;
     int result = event_open(&doc, bytes.at, bytes.size, "", error);
     if (result < 0)
         return result;
-    if (is_a_scope_of(bytes_of(topic), &doc.event))
+    if (is_a_scope_of(frame_bytes(topic), &doc.event))
         result = routing_send_from_outside(self->routing, &doc.event, "", error);
     else
         result = wps_error_set(error, -EINVAL, "its topic is none of its scopes");
@@ -116,33 +112,12 @@ static int take(struct publish *self, zmq_msg_t *topic, zmq_msg_t *body, struct 
     return result;
 }
 
-/* Receives one whole message and keeps its first two frames. Returns the number of its frames, 0
- * where there is no message. */
-static size_t receive_frames(struct publish *self, zmq_msg_t frames[2])
-{
-    zmq_msg_t more_frames;
-    size_t n = 0;
-    bool more = true;
-    zmq_msg_init(&more_frames);
-    while (more) {
-        zmq_msg_t *frame = n < 2 ? &frames[n] : &more_frames;
-        if (zmq_msg_recv(frame, self->handle, ZMQ_DONTWAIT) < 0)
-            break;
-        more = zmq_msg_more(frame);
-        n++;
-    }
-    zmq_msg_close(&more_frames);
-    return n;
-}
-
 static bool receive_one(struct publish *self)
 {
     struct counters *counters = self->routing->counters;
     struct wps_error error;
     zmq_msg_t frames[2];
-    zmq_msg_init(&frames[0]);
-    zmq_msg_init(&frames[1]);
-    size_t n = receive_frames(self, frames);
+    size_t n = frames_receive(self->handle, frames, 2);
     if (n > 0) {
         counter_add(&counters->publish_received, 1);
         int result = n == 2 ? take(self, &frames[0], &frames[1], &error)
@@ -152,8 +127,7 @@ static bool receive_one(struct publish *self)
             log_debug("dropped a message on the publish socket: %s", error.message);
         }
     }
-    zmq_msg_close(&frames[0]);
-    zmq_msg_close(&frames[1]);
+    frames_close(frames, 2);
     return n > 0;
 }
 

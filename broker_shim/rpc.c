@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "broker_shim/descriptors.h"
 #include "broker_shim/endpoint.h"
+#include "broker_shim/frames.h"
 #include "broker_shim/log.h"
 #include "broker_shim/peer.h"
 
@@ -112,7 +113,7 @@ static void answer_error(struct rpc *self, const struct reqid *reqid, enum error
 
 static void answer(struct rpc *self, zmq_msg_t *body)
 {
-    struct text bytes = {zmq_msg_data(body), zmq_msg_size(body)};
+    struct text bytes = frame_bytes(body);
     struct wps_error error;
     enum errorcode code;
     struct request request;
@@ -151,28 +152,9 @@ static void answer_frames(struct rpc *self, zmq_msg_t frames[FRAMES], size_t n)
                      "(REQ sends the empty one by itself, a DEALER must)");
 }
 
-/* ---- frames -------------------------------------------------------------------------------- */
+/* ---- replies ------------------------------------------------------------------------------- */
 
-/* Receives one whole message and keeps its first frames. Returns their number, 0 for no message. */
-static size_t receive_frames(struct rpc *self, zmq_msg_t frames[FRAMES])
-{
-    zmq_msg_t more_frames;
-    size_t n = 0;
-    bool more = true;
-    zmq_msg_init(&more_frames);
-    while (more) {
-        zmq_msg_t *frame = n < FRAMES ? &frames[n] : &more_frames;
-        if (zmq_msg_recv(frame, self->handle, ZMQ_DONTWAIT) < 0)
-            break;
-        more = zmq_msg_more(frame);
-        n++;
-    }
-    zmq_msg_close(&more_frames);
-    return n;
-}
-
-/* A great reply in ZeroMQ's hands: a client that asks much and reads nothing must not fill memory.
- */
+/* A great reply in ZeroMQ's hands: who asks much and reads nothing must not fill memory. */
 struct handed_over {
     _Atomic size_t *unsent;
     size_t size;
@@ -227,15 +209,12 @@ static void send_reply(struct rpc *self, zmq_msg_t *who)
 static bool answer_one(struct rpc *self)
 {
     zmq_msg_t frames[FRAMES];
-    for (int i = 0; i < FRAMES; i++)
-        zmq_msg_init(&frames[i]);
-    size_t n = receive_frames(self, frames);
+    size_t n = frames_receive(self->handle, frames, FRAMES);
     if (n > 1) {
         answer_frames(self, frames, n);
         send_reply(self, &frames[0]);
     }
-    for (int i = 0; i < FRAMES; i++)
-        zmq_msg_close(&frames[i]);
+    frames_close(frames, FRAMES);
     return n > 0;
 }
 

@@ -98,6 +98,8 @@ static int eventreadhistory(struct rpc_commands *self, struct call *call)
     if (result == 0)
         result =
             wire_read(call->request->data, "data", history_fields, 3, &wanted, NULL, call->error);
+    if (result == 0)
+        result = routing_check_unsent(self->routing, call->error);
     if (result < 0)
         return result;
     struct history *history = self->routing->history;

@@ -124,8 +124,7 @@ struct wps_plugin {
 
     /* Names the sockets that the plugin serves, for the host to tell its users: returns the
      * endpoint number `index` (from 0) and sets `*ret_name` to what it is for, such as "control";
-     * null past the last. Called between start and stop; the strings live until stop. May be null.
-     */
+     * null past the last. Called between start and stop; the strings live until stop. Optional. */
     const char *(*endpoint)(void *plugin, size_t index, const char **ret_name);
 };
 

@@ -96,7 +96,7 @@ void assign_start(struct module *module, struct block *block, struct ask *ask,
                                       .root = request->root};
     LIST_INSERT_HEAD(&module->assignments, assignment, link);
     strcpy(op->block, block->id);
-    memcpy(op->scope, scope.at, scope.size);
+    text_copy(op->scope, scope);
     op->pid = (uint32_t)request->pid;
     op->client_uid = client_uid;
     if (request->started_at_ms)

@@ -60,8 +60,7 @@ static struct tracker_op *new_op(struct module *module, enum tracker_op_kind kin
         return NULL;
     }
     strcpy(op->block, block->id);
-    if (scope.size)
-        memcpy(op->scope, scope.at, scope.size);
+    text_copy(op->scope, scope);
     return op;
 }
 
@@ -87,7 +86,7 @@ static void answer_ensure(struct module *module, struct block *block, struct ask
 {
     char path[TRACKER_PATH_MAX], scope[SUBSCOPE_MAX + 1] = "";
     struct text name = scope_or_main(ask);
-    memcpy(scope, name.at, name.size);
+    text_copy(scope, name);
     struct ensure_reply reply = {
         .version = blocks_version(block),
         .created = created,

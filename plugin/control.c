@@ -173,9 +173,9 @@ static bool take_envelope(struct message *message, struct frame *frames, size_t 
 static void keep_strings(struct ask *ask)
 {
     struct control_request *request = &ask->request;
-    memcpy(ask->strings, request->block_id.at, request->block_id.size);
+    text_copy(ask->strings, request->block_id);
     request->block_id.at = ask->strings;
-    memcpy(ask->strings + BLOCK_ID_MAX + 1, request->scope.at, request->scope.size);
+    text_copy(ask->strings + BLOCK_ID_MAX + 1, request->scope);
     request->scope.at = ask->strings + BLOCK_ID_MAX + 1;
 }
 

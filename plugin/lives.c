@@ -12,6 +12,7 @@
 #include "plugin/blocks.h"
 #include "plugin/clock.h"
 #include "plugin/publish.h"
+#include "plugin/strangers.h"
 
 enum {
     READ_MS = 250, /* how long a process's command is waited for */
@@ -442,26 +443,17 @@ static struct process *make_late(struct module *module, const struct feed_event 
     return process;
 }
 
-/* With a feed that knows no places, a stranger that execs may have come in by itself. */
-static struct process *ask_about_stranger(struct module *module, uint32_t pid)
-{
-    if (tracker_traits(module->tracker) & TRACKER_HAS_PLACES &&
-        registry_n_blocks(&module->registry) > 0) {
-        struct tracker_op *op = question(module, pid);
-        if (op)
-            tracker_op_submit(module->workers, op);
-    }
-    return NULL;
-}
-
 static void take_exec(struct module *module, const struct feed_event *event, struct scope *scope)
 {
     struct process *process = find(module, event, 0);
-    if (!process)
-        process = event->has_place ? make_late(module, event, scope)
-                                   : ask_about_stranger(module, event->pid);
-    if (!process)
+    if (!process && event->has_place)
+        process = make_late(module, event, scope);
+    if (!process) {
+        if (!event->has_place && tracker_traits(module->tracker) & TRACKER_HAS_PLACES &&
+            registry_n_blocks(&module->registry) > 0)
+            strangers_ask(module, event->pid);
         return;
+    }
     process->threads = 1;
     process->changed_ns = event->time_ns;
     struct input input = {
@@ -546,6 +538,8 @@ static void take_move(struct module *module, const struct feed_event *event, str
 
 void lives_take(struct module *module, const struct feed_event *event)
 {
+    if (strangers_keep(module, event))
+        return;
     struct scope *scope = event->has_place ? scope_of(module, event) : NULL;
     switch (event->kind) {
     case FEED_FORK:
@@ -643,8 +637,6 @@ static void watch(struct module *module, struct process *process)
 static void seen_first(struct module *module, struct scope *scope,
                        const struct process_facts *facts, bool root, bool by_scan)
 {
-    if (!still_lives(facts))
-        return;
     end_older(module, facts->pid);
     struct process *process = make(module, scope, facts->pid, facts->stat.start_ticks);
     if (!process)
@@ -677,7 +669,7 @@ void lives_seen(struct module *module, struct scope *scope, const struct process
     if (process) {
         process->scan_mark = module->scan_mark;
         seen_again(module, process, scope, facts, root, by_scan);
-    } else {
+    } else if (still_lives(facts)) {
         seen_first(module, scope, facts, root, by_scan);
     }
 }
@@ -720,6 +712,13 @@ static struct scope *scope_of_path(struct module *module, const char *path)
         return NULL;
     return registry_add_scope(&module->registry, block,
                               text_of(name[0] ? name : SUBSCOPE_DEFAULT), 0);
+}
+
+void lives_joined(struct module *module, const struct process_facts *facts)
+{
+    struct scope *scope = scope_of_path(module, facts->cgroup);
+    if (scope && !registry_process(&module->registry, facts->pid))
+        seen_first(module, scope, facts, false, false);
 }
 
 /* A child that is being born is in the root cgroup until the very end of fork, and the connector tells
@@ -773,11 +772,7 @@ static void on_facts(struct tracker_op *op, void *context)
     struct module *module = context;
     struct process *process = registry_process(&module->registry, op->pid);
     const struct process_facts *facts = op->result == 0 ? &op->facts.items[0] : NULL;
-    if (op->tag == 0) { /* about a stranger */
-        struct scope *scope = facts ? scope_of_path(module, facts->cgroup) : NULL;
-        if (scope && !module->stopping)
-            lives_seen(module, scope, facts, false, false);
-    } else if (process && process->ask == op->tag) {
+    if (process && process->ask == op->tag) {
         if (facts && lives_same(process, facts->stat.start_ticks))
             answer(module, process, facts);
         else

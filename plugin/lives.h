@@ -18,6 +18,10 @@ void lives_take(struct module *module, const struct feed_event *event);
 void lives_seen(struct module *module, struct scope *scope, const struct process_facts *facts,
                 bool root, bool by_scan);
 
+/* One that came in by itself, by what was read of it: if it is in a block, it is told. All that happened
+ * to it since is taken in afterwards by the caller. */
+void lives_joined(struct module *module, const struct process_facts *facts);
+
 /* A scan did not find it, and it is no more. */
 void lives_missed(struct module *module, struct process *process);
 

@@ -24,6 +24,7 @@
 #include "plugin/publish.h"
 #include "plugin/scan.h"
 #include "plugin/setup.h"
+#include "plugin/strangers.h"
 
 enum {
     DRAIN = 4096,            /* events at a time, then others get their turn */
@@ -31,7 +32,6 @@ enum {
     WINDOW_MS = 10,          /* over which the rate is taken */
     GATHER_US = 1000,        /* how long at most */
     ACTIVE_SCAN_MS = 2000,   /* how often at most a feed without places looks for moves */
-    STOP_SCALE_NS = 1000000, /* of a deadline in milliseconds */
 };
 
 /* ---- the feed ----------------------------------------------------------------------------------- */
@@ -243,6 +243,7 @@ static int unmake_all(struct module *module, uint64_t deadline_ns)
     int r = workers_destroy(&module->workers, deadline_ns);
     if (r < 0)
         return r;
+    strangers_clear(module);
     control_close(&module->control);
     struct block *block, *next;
     HASH_ITER (by_id, module->registry.blocks, block, next) {
@@ -268,15 +269,21 @@ static bool wind_down(struct module *module)
     return module->stopping && blocks_end_all(module);
 }
 
+/* The host's thread sets it before it says stop. */
+static uint64_t stop_by(const struct module *module)
+{
+    return __atomic_load_n(&module->stop_by_ns, __ATOMIC_ACQUIRE);
+}
+
 static void run(struct module *module)
 {
     while (!wind_down(module)) {
         uint64_t wait_us = UINT64_MAX;
         if (module->stopping) {
-            uint64_t now = monotonic_ns();
-            if (now >= module->stop_by_ns)
+            uint64_t now = monotonic_ns(), by = stop_by(module);
+            if (now >= by)
                 return;
-            wait_us = (module->stop_by_ns - now) / 1000 + 1;
+            wait_us = (by - now) / 1000 + 1;
         }
         if (control_work(module->control))
             wait_us = 0; /* there may be more, and ZeroMQ will not tell again */
@@ -288,70 +295,109 @@ static void run(struct module *module)
     }
 }
 
+/* ---- the thread, and the host's side of it ------------------------------------------------------- */
+
+static void set_phase(struct module *module, int phase)
+{
+    pthread_mutex_lock(&module->mutex);
+    module->phase = phase;
+    pthread_cond_broadcast(&module->changed);
+    pthread_mutex_unlock(&module->mutex);
+}
+
+/* False where the phase has not changed by the deadline (CLOCK_MONOTONIC; null: none). */
+static bool wait_while(struct module *module, int phase, const struct timespec *deadline)
+{
+    int r = 0;
+    pthread_mutex_lock(&module->mutex);
+    while ((int)module->phase == phase && r != ETIMEDOUT)
+        r = deadline ? pthread_cond_timedwait(&module->changed, &module->mutex, deadline)
+                     : pthread_cond_wait(&module->changed, &module->mutex);
+    bool changed = (int)module->phase != phase;
+    pthread_mutex_unlock(&module->mutex);
+    return changed;
+}
+
 static void *thread(void *argument)
 {
     struct module *module = argument;
     pthread_setname_np(pthread_self(), "proctrack");
     module->start_result = make_all(module, &module->start_error);
-    bool started = module->start_result == 0;
-    if (!started)
-        unmake_all(module, UINT64_MAX);
-    sem_post(&module->ready);
-    if (!started)
-        return NULL;
-    run(module);
-    module->stop_result = unmake_all(module, module->stop_by_ns);
+    if (module->start_result == 0) {
+        set_phase(module, LOOP_RUNNING);
+        run(module);
+    }
+    module->stop_result = unmake_all(module, stop_by(module));
+    set_phase(module, LOOP_ENDED);
     return NULL;
 }
 
-int loop_start(struct module *module, struct wps_error *error)
+static int start_thread(struct module *module)
 {
     sigset_t all, before;
-    module->stopping = false;
-    module->n_attempts = 0;
-    module->stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (module->stop_event < 0)
-        return wps_error_system(error, -errno, "cannot make an eventfd");
-    sem_init(&module->ready, 0, 0);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&module->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&module->mutex, NULL);
+    module->phase = LOOP_STARTING;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     int r = -pthread_create(&module->thread, NULL, thread, module);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (r < 0) {
-        wps_error_system(error, r, "cannot start a thread");
-    } else {
-        while (sem_wait(&module->ready) < 0 && errno == EINTR)
-            ;
-        r = module->start_result;
-        if (r < 0) {
-            *error = module->start_error;
-            pthread_join(module->thread, NULL);
-        }
-    }
-    sem_destroy(&module->ready);
-    if (r < 0)
-        close(module->stop_event);
-    module->running = r == 0;
     return r;
+}
+
+static void clear_thread(struct module *module)
+{
+    pthread_mutex_destroy(&module->mutex);
+    pthread_cond_destroy(&module->changed);
+    close(module->stop_event);
+    module->phase = LOOP_OFF;
+}
+
+int loop_start(struct module *module, struct wps_error *error)
+{
+    module->stopping = false;
+    module->n_attempts = 0;
+    module->stop_by_ns = UINT64_MAX;
+    module->stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (module->stop_event < 0)
+        return wps_error_system(error, -errno, "cannot make an eventfd");
+    int r = start_thread(module);
+    if (r < 0) {
+        clear_thread(module);
+        return wps_error_system(error, r, "cannot start a thread");
+    }
+    wait_while(module, LOOP_STARTING, NULL);
+    if (module->start_result < 0) {
+        pthread_join(module->thread, NULL);
+        clear_thread(module);
+        *error = module->start_error;
+    }
+    return module->start_result;
 }
 
 int loop_stop(struct module *module, uint32_t deadline_ms, struct wps_error *error)
 {
-    if (!module->running)
+    if (module->phase == LOOP_OFF)
         return 0;
     /* The loop gives up on blocks a little before the host gives up on it. */
-    uint64_t deadline_ns = monotonic_ns() + (uint64_t)deadline_ms * STOP_SCALE_NS;
-    module->stop_by_ns = deadline_ns - (uint64_t)deadline_ms * STOP_SCALE_NS / 10;
+    uint64_t deadline_ns = monotonic_ns() + deadline_ms * NS_PER_MS;
+    __atomic_store_n(&module->stop_by_ns, deadline_ns - deadline_ms * NS_PER_MS / 10,
+                     __ATOMIC_RELEASE);
     eventfd_write(module->stop_event, 1);
     struct timespec until = {(time_t)(deadline_ns / NS_PER_SECOND),
                              (long)(deadline_ns % NS_PER_SECOND)};
-    int r = pthread_clockjoin_np(module->thread, NULL, CLOCK_MONOTONIC, &until);
-    if (r != 0 || module->stop_result < 0)
+    bool ended = wait_while(module, LOOP_RUNNING, &until);
+    if (ended)
+        pthread_join(module->thread, NULL);
+    if (!ended || module->stop_result < 0)
         return wps_error_set(error, -ETIMEDOUT,
                              "it did not stop within %u ms: a process that cannot be ended or read "
                              "holds it up",
                              deadline_ms);
-    close(module->stop_event);
-    module->running = false;
+    clear_thread(module);
     return 0;
 }

@@ -16,7 +16,6 @@
  */
 
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
@@ -49,8 +48,9 @@ struct module {
 
     /* the loop's thread: how its beginning went, and its end */
     pthread_t thread;
-    bool running;
-    sem_t ready;
+    pthread_mutex_t mutex; /* guards the phase, and hands over what was written before it changed */
+    pthread_cond_t changed;
+    enum { LOOP_OFF, LOOP_STARTING, LOOP_RUNNING, LOOP_ENDED } phase;
     int start_result, stop_result;
     struct wps_error start_error;
     uint64_t stop_by_ns; /* CLOCK_MONOTONIC; set by the host's thread before it wakes the loop */
@@ -77,6 +77,8 @@ struct module {
     TAILQ_HEAD(, process) reading;  /* by the deadline of their question */
     TAILQ_HEAD(, process) freed;    /* whose parent was told */
     uint64_t last_ask;
+    struct stranger *strangers; /* strangers.h */
+    struct relative *relatives;
     uint32_t scan_mark;
     uint64_t lost_seen;    /* of feed_lost */
     uint64_t next_scan_ns; /* CLOCK_MONOTONIC: not earlier, for feeds without places */

@@ -56,7 +56,7 @@ struct block *registry_add_block(struct registry *registry, struct text id)
     struct block *block = calloc(1, sizeof *block);
     if (!block)
         return NULL;
-    memcpy(block->id, id.at, id.size);
+    text_copy(block->id, id);
     topic_of_block(block->topic, id);
     SLIST_INIT(&block->scopes);
     TAILQ_INIT(&block->processes);
@@ -130,7 +130,7 @@ struct scope *registry_add_scope(struct registry *registry, struct block *block,
         scope = calloc(1, sizeof *scope);
         if (!scope)
             return NULL;
-        memcpy(scope->name, name.at, name.size);
+        text_copy(scope->name, name);
         scope->block = block;
         SLIST_INSERT_HEAD(&block->scopes, scope, in_block);
     }

@@ -17,7 +17,7 @@
 #include "trackers/probe.h"
 #include "trackers/procfs.h"
 
-enum { TRIAL_MS = 1000 };
+enum { TRIAL_MS = 5000 }; /* commonly it takes one or two; a busy machine may be late */
 
 static const struct feed_class *const classes[] = {
 #ifdef HAVE_FEED_BPF

@@ -18,16 +18,16 @@ STAILQ_HEAD(jobs, job);
 struct worker {
     struct workers *workers;
     pthread_t thread;
-    bool started;
     uint64_t busy_since_ns; /* 0: idle */
 };
 
 struct workers {
     int event;
     unsigned pending;  /* the owner's */
-    unsigned n;        /* the owner's */
+    unsigned n;        /* threads made; the owner's */
     pthread_mutex_t mutex; /* guards what follows */
-    pthread_cond_t wake;
+    pthread_cond_t wake; /* there is work, or the end */
+    pthread_cond_t left; /* the last thread has left; on CLOCK_MONOTONIC */
     struct jobs todo, finished;
     bool ending;
     unsigned running; /* threads that have not left yet */
@@ -72,7 +72,8 @@ static void *work(void *argument)
         worker->busy_since_ns = 0;
         hand_back(workers, job);
     }
-    workers->running--;
+    if (--workers->running == 0)
+        pthread_cond_signal(&workers->left);
     pthread_mutex_unlock(&workers->mutex);
     return NULL;
 }
@@ -85,18 +86,16 @@ static int start_one(struct workers *workers)
     struct worker *worker = &workers->worker[workers->n];
     worker->workers = workers;
     sigfillset(&all);
+    pthread_mutex_lock(&workers->mutex);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     int r = pthread_create(&worker->thread, NULL, work, worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (r != 0)
-        return -r;
-    pthread_setname_np(worker->thread, "proctrack-work");
-    worker->started = true;
-    pthread_mutex_lock(&workers->mutex);
-    workers->running++;
+    workers->running += r == 0;
+    workers->n += r == 0;
     pthread_mutex_unlock(&workers->mutex);
-    workers->n++;
-    return 0;
+    if (r == 0)
+        pthread_setname_np(worker->thread, "proctrack-work");
+    return -r;
 }
 
 int workers_new(struct workers **ret_workers, struct wps_error *error)
@@ -108,6 +107,11 @@ int workers_new(struct workers **ret_workers, struct wps_error *error)
     STAILQ_INIT(&workers->finished);
     pthread_mutex_init(&workers->mutex, NULL);
     pthread_cond_init(&workers->wake, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&workers->left, &attributes);
+    pthread_condattr_destroy(&attributes);
     workers->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int r = workers->event < 0 ? -errno : 0;
     for (int i = 0; r == 0 && i < WORKERS_MIN; i++)
@@ -178,21 +182,22 @@ unsigned workers_threads(const struct workers *workers)
     return workers->n;
 }
 
-/* A deadline on CLOCK_MONOTONIC for pthread_clockjoin_np. */
+/* Waits until all threads have left, then joins them. */
 static int join_until(struct workers *workers, uint64_t deadline_ns)
 {
     const uint64_t second = UINT64_C(1000000000);
     struct timespec until = {(time_t)(deadline_ns / second), (long)(deadline_ns % second)};
-    if (deadline_ns == UINT64_MAX)
-        until = (struct timespec){INT32_MAX, 0};
-    for (unsigned i = 0; i < workers->n; i++) {
-        if (!workers->worker[i].started)
-            continue;
-        if (pthread_clockjoin_np(workers->worker[i].thread, NULL, CLOCK_MONOTONIC, &until) != 0)
-            return -ETIMEDOUT;
-        workers->worker[i].started = false;
-    }
-    return 0;
+    int r = 0;
+    pthread_mutex_lock(&workers->mutex);
+    while (workers->running > 0 && r != ETIMEDOUT)
+        r = deadline_ns == UINT64_MAX
+                ? pthread_cond_wait(&workers->left, &workers->mutex)
+                : pthread_cond_timedwait(&workers->left, &workers->mutex, &until);
+    bool all_left = workers->running == 0;
+    pthread_mutex_unlock(&workers->mutex);
+    for (unsigned i = 0; all_left && i < workers->n; i++)
+        pthread_join(workers->worker[i].thread, NULL);
+    return all_left ? 0 : -ETIMEDOUT;
 }
 
 int workers_destroy(struct workers **workers_p, uint64_t deadline_ns)
@@ -212,6 +217,7 @@ int workers_destroy(struct workers **workers_p, uint64_t deadline_ns)
     if (workers->event >= 0)
         close(workers->event);
     pthread_cond_destroy(&workers->wake);
+    pthread_cond_destroy(&workers->left);
     pthread_mutex_destroy(&workers->mutex);
     free(workers);
     *workers_p = NULL;

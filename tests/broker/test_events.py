@@ -2,6 +2,7 @@
 """Events to subscribers: section 3 of the protocol, and subscribers that do not behave."""
 
 import signal
+import threading
 import time
 import unittest
 
@@ -73,7 +74,7 @@ class SlowSubscribers(BrokerTest):
             self.publish("e", ["s"], data=[i, filler])
             self.assertEqual(self.next_event(good)[1]["data"][0], i)
         self.assertGreater(self.counters()["subscriber_overflows"], 0)
-        # The deaf one has the beginning, in order, as far as its queue went (a sync took some of it).
+        # The deaf one has the beginning, in order, as far as its queue went (a sync took some).
         got = [self.next_event(deaf)[1]["data"][0] for _ in range(90)]
         self.assertEqual(got, list(range(90)))
 
@@ -102,6 +103,35 @@ class SlowSubscribers(BrokerTest):
         deaf.close(0)  # with it goes what it did not read
         while "error" in self.ask("eventpublish", {"event": "e"}):
             self.assertLess(time.monotonic(), until)
+
+
+    def test_subscribers_that_come_and_go_under_fire_do_no_harm(self):
+        wpsd = self.broker("--subscriber-queue=50")
+        steady = self.subscribe(wpsd, "s", rcvhwm=0)
+        failures, over = [], threading.Event()
+
+        def come_and_go():
+            try:
+                while not over.is_set():
+                    socket = self.zmq.socket(zmq.SUB)
+                    socket.linger = 0
+                    socket.subscribe("s")
+                    socket.connect(wpsd.endpoint("events"))
+                    socket.poll(5)
+                    socket.close(0)  # whatever is on its way to it
+            except Exception as failure:  # a thread's failure must reach the test
+                failures.append(failure)
+
+        threads = [threading.Thread(target=come_and_go) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for i in range(1500):
+            self.publish("e", ["s"], data=i)
+            self.assertEqual(self.next_event(steady)[1]["data"], i)
+        over.set()
+        for thread in threads:
+            thread.join(DEADLINE)
+        self.assertEqual(failures, [])
 
 
 class Plugins(BrokerTest):

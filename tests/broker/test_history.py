@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What late readers get: the rules of wps, checked by cases and against a slow and obvious model."""
+"""What late readers get: the rules of wps, by cases and against a slow and obvious model."""
 
 import random
+import time
 import unittest
 
-from wpsd import BrokerTest
+import msgpack
+import zmq
+
+from wpsd import DEADLINE, BrokerTest
 
 
 class Model:
@@ -128,7 +132,8 @@ class Rules(History):
             self.ask_ok("eventpublish", event)
             model.publish(event)
             if i % 10 == 0:
-                question = (chance.choice(names), chance.choice(scopes), chance.choice([0, 1, 5, 99]))
+                question = (chance.choice(names), chance.choice(scopes),
+                            chance.choice([0, 1, 5, 99]))
                 self.assertEqual(self.read(*question), model.read(*question), (seed, i, question))
 
 
@@ -164,6 +169,29 @@ class Bounds(History):
         self.keep(1, ["b"], "x" * 60000)
         self.assertEqual(len(self.read(scope="b")), 1)
         self.assertEqual(self.read(scope="a"), [])
+
+
+class Greed(History):
+    def arguments(self):
+        return ["--unsent-bytes=5M", "--linger-ms=0"]
+
+    def test_a_client_that_asks_for_much_and_reads_nothing_does_not_fill_memory(self):
+        for i in range(16):
+            self.keep(1000, ["a"], "x" * 60000)
+        question = {"event": "e", "scope": "a", "maxitems": 16}
+        deaf = self.connect(zmq.DEALER, self.wpsd.endpoint("rpc"), rcvhwm=1, sndhwm=0)
+        before = self.counters()["requests"]
+        for _ in range(500):
+            deaf.send_multipart([b"", msgpack.packb({"command": "eventreadhistory",
+                                                     "data": question})])
+        self.wait_counter("requests", before + 500)
+        gauges = self.ask_ok("brokerinfo")["gauges"]
+        self.assertLess(gauges["unsent_bytes"], 7 * 1024 * 1024)
+        self.assert_refused(self.ask("eventreadhistory", question), "limit")
+        deaf.close(0)  # with it goes what it did not read
+        until = time.monotonic() + DEADLINE
+        while "error" in self.ask("eventreadhistory", question):
+            self.assertLess(time.monotonic(), until)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ import zmq
 
 from wpsd import DEADLINE, BrokerTest
 
-# What a ZMTP 3.0 peer says first: signature, version, mechanism NULL; then READY with a socket type.
+# What a ZMTP 3.0 peer says first: signature, version, mechanism NULL; READY with a socket type
+# comes next.
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16) + b"\x00" + bytes(31)
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plugins, well-behaved and odd: each failure has a clear sentence and the right exit status, and does
-not disturb the others."""
+"""Plugins, well-behaved and odd: each failure has a clear sentence and the right exit status, and
+does not disturb the others."""
 
 import os
 import signal
@@ -71,7 +71,8 @@ class Lives(BrokerTest):
     def test_an_older_minor_with_a_shorter_struct_works(self):
         broker = self.broker("--plugin", fixture("older_minor"))
         info = self.ask_ok("brokerinfo")["plugins"][0]
-        self.assertEqual((info["version"], info["state"], info["endpoints"]), ("0.9", "running", {}))
+        self.assertEqual((info["version"], info["state"]), ("0.9", "running"))
+        self.assertEqual(info["endpoints"], {})
         broker.signal(signal.SIGHUP)  # it has no reload: nothing behind its struct is called
         broker.wait_line("takes no options while it runs")
 

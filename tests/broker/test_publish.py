@@ -17,8 +17,8 @@ class Publish(BrokerTest):
         self.pub = self.connected_pub()
 
     def connected_pub(self, **options):
-        """A PUB socket of which it is known that the broker's subscription has reached it (an XPUB is
-        one that is told so)."""
+        """A PUB socket of which it is known that the broker's subscription has reached it (an XPUB
+        is one that is told so)."""
         pub = self.connect(zmq.XPUB, self.wpsd.endpoint("publish"), **options)
         self.assertTrue(pub.poll(DEADLINE * 1000))
         self.assertEqual(pub.recv(), b"\x01")

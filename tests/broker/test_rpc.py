@@ -241,7 +241,7 @@ class OtherUsers(BrokerTest):
     NOBODY = 65534
 
     def as_nobody(self, program, *arguments):
-        # The test's own directory is private: for others there must be a way to the runtime directory.
+        # The test's own directory is private: others need a way to the runtime directory.
         os.chmod(self.home, 0o711)
         return subprocess.run([sys.executable, "-c", program, *arguments], timeout=DEADLINE,
                               capture_output=True, text=True, check=False,

@@ -144,7 +144,8 @@ class Endpoints(BrokerTest):
         self.assertEqual(broker.end(), 0)
 
     def test_an_endpoint_that_is_none_is_refused_by_name(self):
-        for endpoint in ("inproc://x", "ipc://relative", "/tmp/x", "tcp://", "udp://1:2", "ipc://*"):
+        for endpoint in ("inproc://x", "ipc://relative", "/tmp/x", "tcp://", "udp://1:2",
+                         "ipc://*"):
             self.assert_will_not_start(1, endpoint, arguments=["--rpc-endpoint", endpoint])
 
     def test_a_file_in_the_way_is_not_destroyed(self):

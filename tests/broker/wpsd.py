@@ -177,7 +177,7 @@ class BrokerTest(unittest.TestCase):
         return self.ask_ok("brokerinfo")["counters"]
 
     def wait_counter(self, name, least):
-        """Asks until a counter is there: what it counts has no other sign that is seen from here."""
+        """Asks until a counter is there: what it counts has no other sign that is seen here."""
         until = time.monotonic() + DEADLINE
         while (value := self.counters()[name]) < least:
             self.assertLess(time.monotonic(), until, f"{name} is only {value}")

@@ -9,7 +9,8 @@
  *     {"what":"born","pid":7,"ppid":6,"as":"vfork child"}
  *     {"what":"exec","pid":7,"command":"/x/odd exit 3"}    it is about to become this
  *     {"what":"ends","pid":7,"status":768}                 a wait status: seen, or about to come
- *     {"what":"ready"}                                     all of it stands; some add keys
+ *     {"what":"ready","pid":7}                             all of it stands; some add keys
+ *     {"what":"waiting","pid":7}                           for a line on stdin
  *
  * Who is to stay alive holds until its stdin ends, so one pipe lets a whole tree go. Every process
  * has an alarm on itself, and every number of processes has a limit.

@@ -146,7 +146,7 @@ int odd_move_cgroup(int argc, char **argv)
 {
     if (argc < 1)
         odd_number(NULL, 0, 0);
-    tell_ready();
+    tell("{\"what\":\"waiting\",\"pid\":%d}", getpid());
     odd_wait_line();
     odd_join(argv[0]);
     tell("{\"what\":\"moved\",\"pid\":%d}", getpid());

@@ -43,7 +43,7 @@ int odd_thread_exec(int argc, char **argv)
 int odd_exec_later(int argc, char **argv)
 {
     (void)argc;
-    tell_ready();
+    tell("{\"what\":\"waiting\",\"pid\":%d}", getpid());
     odd_wait_line();
     odd_exec(argv);
 }

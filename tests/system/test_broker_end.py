@@ -44,7 +44,8 @@ class BrokerEnd(SystemCase):
         removed = watch.until_event("block-removed")
         self.assertEqual(removed.data["reason"], "shutdown")
         self.assertEqual(broker.process.wait(20), 0)
-        self.assertFalse(any(programs.is_running(pid) for pid in pids))
+        for pid in pids:
+            programs.wait_for(lambda pid=pid: not programs.is_running(pid), f"pid {pid} is gone")
         broker.check_nothing_left()
 
     def test_a_block_ensured_with_on_exit_keep_lives_on(self) -> None:

@@ -32,6 +32,8 @@ class Kill(SystemCase):
         """An odd life and all its processes that live, when the registry has them."""
         odd = block.odd(*args)
         odd.until("ready")
+        for pid in odd.ends():  # they said so: that takes them some microseconds
+            programs.wait_for(lambda pid=pid: not programs.is_running(pid), f"pid {pid} is gone")
         pids = {pid for pid in {odd.pid, *odd.births()} if programs.is_running(pid)}
         for pid in pids:
             block.watch.until_added(pid)
@@ -84,11 +86,11 @@ class Kill(SystemCase):
         """Still listed, whatever it did; gone after kill_tree."""
         block = self.block()
         _, pids = self.tree(block, *args)
-        self.assertEqual(set(block.listed()), pids)
+        self.assertEqual(set(block.listed()), pids, block.watch.story())
         self.assertIs(self.control("kill_tree", block_id=block.id)["ok"], True)
         for pid in pids:
             block.check_end(pid, ("signal", 9))
-        self.assertFalse(any(programs.is_running(pid) for pid in pids))
+        block.check_gone(pids)
         self.assertEqual(block.listed(), {})
 
     def test_a_daemon_with_a_cleared_environment_is_listed_then_gone(self) -> None:
@@ -120,7 +122,7 @@ class Kill(SystemCase):
         self.control("kill_tree", block_id=block.id)
         block.check_end(server, ("signal", 9))
         block.watch.until_empty()
-        self.assertFalse(programs.is_running(server))
+        block.check_gone({server})
 
     def test_kill_tree_ends_a_stopped_process(self) -> None:
         block = self.block()
@@ -172,7 +174,7 @@ class Kill(SystemCase):
         self.assertEqual(reply["survivors"], [])
         removed = block.watch.until_event("block-removed", epoch=block.ensured["epoch"])
         self.assertEqual(removed.data["reason"], "removed")
-        self.assertFalse(any(programs.is_running(pid) for pid in pids))
+        block.check_gone(pids)
         self.assertEqual({stay.added["pid"] for stay in block.watch.law.all_stays()}, pids)
         self.assertIs(self.control("list_block", block_id=block.id)["tracked"], False)
 

@@ -17,7 +17,7 @@ class Membership(SystemCase):
     def outside(self, *args: object) -> Odd:
         odd = Odd(*args)
         self.addCleanup(odd.close)
-        odd.until("ready")
+        odd.until("waiting" if args[0] == "exec-later" else "ready")
         return odd
 
     def test_a_member_of_another_block_leaves_that_one(self) -> None:
@@ -62,7 +62,7 @@ class Membership(SystemCase):
         odd = self.outside("exec-later", Odd.path, "setsid-child")
         block.assign(odd.pid)
         odd.say()
-        odd.until("ready", times=2)
+        odd.until("ready")
         (child,) = odd.births()
         record = block.watch.until_added(child).added
         self.assertFalse(record["root"])
@@ -74,7 +74,7 @@ class Membership(SystemCase):
         odd = self.outside("exec-later", Odd.path, "orphan")
         block.assign(odd.pid)
         odd.say()
-        odd.until("ready", times=2)
+        odd.until("ready")
         (orphan,) = odd.births()
         block.watch.until_added(orphan)
         block.check_end(odd.pid, ("exit_code", 0))
@@ -84,7 +84,7 @@ class Membership(SystemCase):
         block = self.block()
         outside = programs.cgroup2_mount() / self.own_cgroup() / "cgroup.procs"
         odd = block.odd("move-cgroup", outside)
-        odd.until("ready")
+        odd.until("waiting")
         block.watch.until_added(odd.pid)
         odd.say()
         odd.until("moved")

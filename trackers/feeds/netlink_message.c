@@ -95,8 +95,6 @@ bool netlink_parse(struct netlink_sequence *sequence, struct text message, uint6
     if (size < offsetof(struct proc_event, event_data))
         return false;
     memcpy(&event, message.at + before, size < sizeof event ? size : sizeof event);
-    if (event.what == PROC_EVENT_NONE)
-        return false; /* the answer to our own subscription: its number is ours */
     follow(sequence, event.cpu, connector.seq);
     return to_event(&event, gap_ns, ret_event);
 }

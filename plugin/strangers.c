@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Processes that may have come into a block by themselves. */
+
+#include "plugin/strangers.h"
+
+#include <stdlib.h>
+
+#include "plugin/lives.h"
+#include "plugin/scan.h"
+
+enum { KEPT_MAX = 16384 }; /* events of one stranger and its descendants */
+
+struct stranger {
+    UT_hash_handle hh; /* by tag */
+    uint64_t tag;
+    struct feed_event *kept;
+    size_t n, room;
+    bool overflowed;
+};
+
+/* One of those that a stranger's answer decides about. */
+struct relative {
+    UT_hash_handle hh; /* by pid */
+    uint32_t pid;
+    struct stranger *stranger;
+};
+
+static struct stranger *stranger_of(const struct module *module, uint32_t pid)
+{
+    struct relative *relative;
+    HASH_FIND(hh, module->relatives, &pid, sizeof pid, relative);
+    return relative ? relative->stranger : NULL;
+}
+
+static void add_relative(struct module *module, struct stranger *stranger, uint32_t pid)
+{
+    struct relative *relative = calloc(1, sizeof *relative);
+    if (!relative) {
+        module->counters.out_of_memory++;
+        stranger->overflowed = true;
+        return;
+    }
+    relative->pid = pid;
+    relative->stranger = stranger;
+    HASH_ADD(hh, module->relatives, pid, sizeof relative->pid, relative);
+    if (!relative->hh.tbl)
+        free(relative);
+}
+
+/* Takes it out of the tables; what was kept stays its own. */
+static void take_out(struct module *module, struct stranger *stranger)
+{
+    struct relative *relative, *next;
+    HASH_ITER (hh, module->relatives, relative, next)
+        if (relative->stranger == stranger) {
+            HASH_DEL(module->relatives, relative);
+            free(relative);
+        }
+    HASH_DEL(module->strangers, stranger);
+}
+
+static void free_stranger(struct stranger *stranger)
+{
+    free(stranger->kept);
+    free(stranger);
+}
+
+static void on_answer(struct tracker_op *op, void *context)
+{
+    struct module *module = context;
+    struct stranger *stranger;
+    HASH_FIND(hh, module->strangers, &op->tag, sizeof op->tag, stranger);
+    if (stranger) {
+        take_out(module, stranger);
+        if (op->result == 0)
+            lives_joined(module, &op->facts.items[0]);
+        for (size_t i = 0; i < stranger->n; i++)
+            lives_take(module, &stranger->kept[i]);
+        if (stranger->overflowed)
+            scan_all(module);
+        free_stranger(stranger);
+    }
+    tracker_op_free(op);
+}
+
+void strangers_ask(struct module *module, uint32_t pid)
+{
+    struct tracker_op *op = tracker_op_new(module->tracker, TRACKER_FACTS, on_answer, module);
+    struct stranger *stranger = calloc(1, sizeof *stranger);
+    if (!op || !stranger) {
+        module->counters.out_of_memory++;
+        tracker_op_free(op);
+        free(stranger);
+        return;
+    }
+    op->pid = pid;
+    op->wanted = FACTS_ARGV | FACTS_CGROUP;
+    op->tag = stranger->tag = ++module->last_ask;
+    HASH_ADD(hh, module->strangers, tag, sizeof stranger->tag, stranger);
+    if (stranger->hh.tbl)
+        add_relative(module, stranger, pid);
+    else
+        free(stranger);
+    tracker_op_submit(module->workers, op);
+}
+
+static void keep(struct module *module, struct stranger *stranger, const struct feed_event *event)
+{
+    if (stranger->n == stranger->room) {
+        size_t room = stranger->room ? stranger->room * 2 : 8;
+        struct feed_event *kept =
+            room > KEPT_MAX ? NULL : realloc(stranger->kept, room * sizeof *kept);
+        if (!kept) {
+            if (room <= KEPT_MAX)
+                module->counters.out_of_memory++;
+            stranger->overflowed = true;
+            return;
+        }
+        stranger->kept = kept;
+        stranger->room = room;
+    }
+    stranger->kept[stranger->n] = *event;
+    /* Feeds without places tell no texts, which would not live on. */
+    stranger->kept[stranger->n].comm = stranger->kept[stranger->n].argv =
+        stranger->kept[stranger->n].path = (struct text){NULL, 0};
+    stranger->n++;
+}
+
+bool strangers_keep(struct module *module, const struct feed_event *event)
+{
+    if (!module->relatives)
+        return false;
+    struct stranger *stranger = stranger_of(module, event->pid);
+    if (!stranger && event->kind == FEED_FORK &&
+        (stranger = stranger_of(module, event->parent)))
+        add_relative(module, stranger, event->pid);
+    if (!stranger)
+        return false;
+    keep(module, stranger, event);
+    return true;
+}
+
+void strangers_clear(struct module *module)
+{
+    struct stranger *stranger, *next;
+    HASH_ITER (hh, module->strangers, stranger, next) {
+        take_out(module, stranger);
+        free_stranger(stranger);
+    }
+}

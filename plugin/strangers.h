@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PLUGIN_STRANGERS_H
+#define PLUGIN_STRANGERS_H
+
+/*
+ * Processes that may have come into a block by themselves, under a feed that knows no places: when one
+ * that nobody knows execs, a worker looks where it is. Until the answer is there, what happens to it and
+ * to its descendants is kept and taken in afterwards, in order, so that nothing of theirs is missed if
+ * they are members. Called from the loop's thread.
+ */
+
+#include "plugin/module.h"
+
+/* Asks where it is. */
+void strangers_ask(struct module *module, uint32_t pid);
+
+/* True where the event is about one that is being asked about, or a descendant of one: it is kept. */
+bool strangers_keep(struct module *module, const struct feed_event *event);
+
+/* Forgets all of them; answers that come later are nobody's. */
+void strangers_clear(struct module *module);
+
+#endif
