@@ -212,7 +212,7 @@ class Clients(SystemCase):
     def test_clients_that_die_in_mid_request_harm_nobody(self) -> None:
         ready, told = os.pipe()
         pids = [self.client_that_dies(told) for _ in range(20)]
-        self.assertEqual(len(self.read_all(ready, 20)), 20)
+        self.assertEqual(self.read_all(ready, 20), b"y" * 20, "some never got a reply")
         for pid in pids:
             os.kill(pid, 9)
             os.waitpid(pid, 0)
@@ -232,10 +232,9 @@ class Clients(SystemCase):
                 for number in range(50):
                     request = {"command": "ensure_tracker", "data": {"block_id": f"dies-{number % 5}"}}
                     socket.send_multipart([b"", pack(request)])
-                socket.poll(DEADLINE * 1000)  # one reply came: the rest is under way
-                os.write(told, b"x")
-                signal_never_comes = threading.Event()
-                signal_never_comes.wait(DEADLINE)
+                # One reply came: the rest is under way.
+                os.write(told, b"y" if socket.poll(DEADLINE * 1000) else b"n")
+                threading.Event().wait(DEADLINE)
             finally:
                 os._exit(1)
         return pid
@@ -247,20 +246,43 @@ class Clients(SystemCase):
             got += piece
         return got
 
-    def test_a_dealer_may_ask_a_hundred_times_before_it_reads(self) -> None:
+    def test_one_block_may_be_ensured_many_times_at_once(self) -> None:
+        block_id = self.new_id()
+        requests = [{"command": "ensure_tracker", "data": {"block_id": block_id}} for _ in range(40)]
+        replies = self.ask_all(requests)
+        self.assertEqual([reply["data"]["created"] for reply in replies].count(True), 1)
+        self.assertEqual(len({reply["data"]["epoch"] for reply in replies}), 1)
+
+    def test_a_block_may_be_ensured_removed_and_listed_all_at_once(self) -> None:
+        data = {"block_id": self.new_id()}
+        commands = ["ensure_tracker", "ensure_tracker", "ensure_tracker", "remove", "ensure_tracker",
+                    "list_block", "remove", "remove", "ensure_tracker", "ensure_tracker", "kill_tree",
+                    "confidence_of", "ensure_tracker", "remove", "ensure_tracker", "ensure_tracker"]
+        for reply in self.ask_all([{"command": command, "data": data} for command in commands]):
+            self.assertIn("data", reply)
+        self.assertIs(self.control("list_block", **data)["tracked"], True, "the last one ensured it")
+
+    def ask_all(self, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Sends them all before it reads; the replies, in the order of the requests."""
         with zmq.Context.instance().socket(zmq.DEALER) as dealer:
             dealer.linger = 0
             dealer.connect(self.broker.endpoint("control"))
-            for number in range(100):
-                dealer.send_multipart([b"", pack({"command": "describe", "reqid": number})])
-            seen = []
-            for _ in range(100):
-                self.assertTrue(dealer.poll(DEADLINE * 1000), "a reply is missing")
+            for number, request in enumerate(requests):
+                dealer.send_multipart([b"", pack(request | {"reqid": number})])
+            replies: dict[int, dict[str, Any]] = {}
+            while len(replies) < len(requests):
+                self.assertTrue(dealer.poll(DEADLINE * 1000),
+                                f"{len(requests) - len(replies)} of {len(requests)} replies are missing")
                 empty, body = dealer.recv_multipart()
                 self.assertEqual(empty, b"")
-                seen.append(unpack(body)["resid"])
-            self.assertEqual(sorted(seen), list(range(100)))
+                reply = unpack(body)
+                self.assertNotIn(reply["resid"], replies, "answered twice")
+                replies[reply["resid"]] = reply
             self.assertFalse(dealer.poll(100), "a reply too many")
+        return [replies[number] for number in range(len(requests))]
+
+    def test_a_dealer_may_ask_a_hundred_times_before_it_reads(self) -> None:
+        self.assertEqual(len(self.ask_all([{"command": "describe"}] * 100)), 100)
 
     @unittest.skipUnless(os.geteuid() == 0, "becoming another user needs root")
     def test_another_user_is_not_permitted(self) -> None:
