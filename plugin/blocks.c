@@ -471,41 +471,65 @@ void blocks_remove(struct module *module, struct block *block, const char *reaso
 
 /* ---- beginning and end of the module ------------------------------------------------------------- */
 
-/* One block that is there already: its places are learned, then its members. */
-static int adopt(struct module *module, const char *id, struct wps_error *error)
+/* One sub-scope of a block that is there already: its place is learned. */
+static int adopt_scope(struct module *module, struct block *block, const char *scope,
+                       struct wps_error *error)
 {
-    struct block *block = registry_add_block(&module->registry, text_of(id));
-    struct tracker_op *op =
-        block ? new_op(module, TRACKER_CREATE, block, text_of(SUBSCOPE_DEFAULT), NULL) : NULL;
-    if (!op)
-        return wps_error_set(error, -ENOMEM, "out of memory");
-    int r = tracker_op_run(op);
-    if (r < 0) {
-        *error = op->error;
-    } else {
-        take_places(module, block, op);
-        block->adopted = true;
-        block->keep_on_exit = module->options.keep_on_exit;
-        start_live(module, block);
-        scan_block(module, block);
-    }
-    tracker_op_free(op);
-    return r;
-}
-
-int blocks_adopt(struct module *module, struct wps_error *error)
-{
-    struct tracker_op *op = tracker_op_new(module->tracker, TRACKER_LIST, NULL, NULL);
+    struct tracker_op *op = new_op(module, TRACKER_CREATE, block, text_of(scope), NULL);
     if (!op)
         return wps_error_set(error, -ENOMEM, "out of memory");
     int r = tracker_op_run(op);
     if (r < 0)
         *error = op->error;
-    for (char **id = op->blocks; r == 0 && id && *id; id++)
-        if (block_id_check(text_of(*id), "", NULL) == 0)
-            r = adopt(module, *id, error);
+    else
+        take_places(module, block, op);
     tracker_op_free(op);
     return r;
+}
+
+/* Calls `take` with each name that a LIST finds. */
+static int for_each_name(struct module *module, struct block *block,
+                         int (*take)(struct module *, struct block *, const char *,
+                                     struct wps_error *),
+                         struct wps_error *error)
+{
+    struct tracker_op *op = tracker_op_new(module->tracker, TRACKER_LIST, NULL, NULL);
+    if (!op)
+        return wps_error_set(error, -ENOMEM, "out of memory");
+    if (block)
+        strcpy(op->block, block->id);
+    int r = tracker_op_run(op);
+    if (r < 0)
+        *error = op->error;
+    for (char **name = op->names; r == 0 && name && *name; name++)
+        r = take(module, block, *name, error);
+    tracker_op_free(op);
+    return r;
+}
+
+static int adopt_block(struct module *module, struct block *none, const char *id,
+                       struct wps_error *error)
+{
+    (void)none;
+    if (block_id_check(text_of(id), "", NULL) < 0)
+        return 0; /* not one of ours */
+    struct block *block = registry_add_block(&module->registry, text_of(id));
+    if (!block)
+        return wps_error_set(error, -ENOMEM, "out of memory");
+    int r = adopt_scope(module, block, SUBSCOPE_DEFAULT, error);
+    r = r < 0 ? r : for_each_name(module, block, adopt_scope, error);
+    if (r < 0)
+        return r;
+    block->adopted = true;
+    block->keep_on_exit = module->options.keep_on_exit;
+    start_live(module, block);
+    scan_block(module, block);
+    return 0;
+}
+
+int blocks_adopt(struct module *module, struct wps_error *error)
+{
+    return for_each_name(module, NULL, adopt_block, error);
 }
 
 bool blocks_end_all(struct module *module)

@@ -197,25 +197,59 @@ static int remove_block(struct tracker *tracker, struct tracker_op *op)
                : 0;
 }
 
-static int list(struct tracker *tracker, struct tracker_op *op)
+static int add_name(struct tracker_op *op, size_t *n, const char *name)
+{
+    char **names = realloc(op->names, (*n + 2) * sizeof *names);
+    if (!names)
+        return -ENOMEM;
+    op->names = names;
+    names[*n] = strdup(name);
+    names[*n + 1] = NULL;
+    return names[(*n)++] ? 0 : -ENOMEM;
+}
+
+static int list_blocks(struct tracker *tracker, struct tracker_op *op)
 {
     _cleanup_closedir_ DIR *directory = opendir(tracker->root_path);
     size_t n = 0;
+    int r = 0;
     if (!directory)
         return wps_error_system(&op->error, -errno, "cannot read %s", tracker->root_path);
-    for (struct dirent *entry; (entry = readdir(directory));) {
-        if (entry->d_type != DT_DIR || strncmp(entry->d_name, BLOCK_PREFIX, PREFIX) != 0)
+    for (struct dirent *entry; r == 0 && (entry = readdir(directory));)
+        if (entry->d_type == DT_DIR && strncmp(entry->d_name, BLOCK_PREFIX, PREFIX) == 0)
+            r = add_name(op, &n, entry->d_name + PREFIX);
+    return r;
+}
+
+/* Sub-scopes below one that is known; `scope` has its name and is the place to make theirs in. */
+static int list_scopes_in(struct tracker *tracker, struct tracker_op *op, char *scope, size_t *n)
+{
+    char path[TRACKER_PATH_MAX];
+    size_t size = strlen(scope);
+    int r = directory_of(tracker, op->block, scope, path);
+    if (r < 0)
+        return r;
+    _cleanup_closedir_ DIR *directory = opendir(path);
+    if (!directory)
+        return errno == ENOENT ? 0 : -errno;
+    for (struct dirent *entry; r == 0 && (entry = readdir(directory));) {
+        const char *part = entry->d_name + PREFIX;
+        if (entry->d_type != DT_DIR || strncmp(entry->d_name, SCOPE_PREFIX, PREFIX) != 0 ||
+            strlen(part) > TRACKER_BLOCK_MAX || size + 1 + strlen(part) > TRACKER_SCOPE_MAX)
             continue;
-        char **blocks = realloc(op->blocks, (n + 2) * sizeof *blocks);
-        if (!blocks)
-            return -ENOMEM;
-        op->blocks = blocks;
-        blocks[n] = strdup(entry->d_name + PREFIX);
-        blocks[n + 1] = NULL;
-        if (!blocks[n++])
-            return -ENOMEM;
+        sprintf(scope + size, "%s%s", size ? "/" : "", part);
+        r = add_name(op, n, scope);
+        r = r < 0 ? r : list_scopes_in(tracker, op, scope, n); /* at most three deep, by size */
+        scope[size] = '\0';
     }
-    return 0;
+    return r;
+}
+
+static int list(struct tracker *tracker, struct tracker_op *op)
+{
+    char scope[TRACKER_SCOPE_MAX + 1] = "";
+    size_t n = 0;
+    return op->block[0] ? list_scopes_in(tracker, op, scope, &n) : list_blocks(tracker, op);
 }
 
 /* ---- assign ------------------------------------------------------------------------------------ */

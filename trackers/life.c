@@ -36,6 +36,7 @@ static const struct cell table[LIFE_STATES][LIFE_INPUTS] = {
         [LIFE_FORK]       = TO(SETTLING, LIFE_ARM),
         [LIFE_JOIN]       = TO(SETTLING, LIFE_ARM),
         [LIFE_EXEC]       = TO(LIVE, TAKE | ADD),
+        [LIFE_EXEC_BLIND] = TO(READING, ASK),
         [LIFE_SEEN]       = TO(LIVE, TAKE | ADD),
     },
     [LIFE_SETTLING] = {

@@ -123,9 +123,9 @@ void tracker_op_free(struct tracker_op *op)
     if (!op)
         return;
     facts_list_clear(&op->facts);
-    for (char **block = op->blocks; block && *block; block++)
-        free(*block);
-    free(op->blocks);
+    for (char **name = op->names; name && *name; name++)
+        free(*name);
+    free(op->names);
     if (op->watch_fd >= 0)
         close(op->watch_fd);
     free(op);

@@ -74,7 +74,7 @@ enum tracker_op_kind {
     TRACKER_KILL,   /* SIGKILL to all of them, once and thoroughly; not waiting for the end */
     TRACKER_REMOVE, /* take the block's place away; it has to be empty */
     TRACKER_FACTS,  /* read the facts of one process */
-    TRACKER_LIST,   /* find the blocks that are there: `blocks` */
+    TRACKER_LIST,   /* find the blocks that are there, or the sub-scopes of `block` if given */
 };
 
 struct tracker_op {
@@ -97,7 +97,7 @@ struct tracker_op {
     int watch_fd;  /* CREATE: readable as POLLPRI when the block may have become empty; -1: none */
     struct facts_list facts; /* ASSIGN: who was moved, itself first; SCAN, FACTS: who is there */
     uint64_t began_ns;       /* SCAN: CLOCK_BOOTTIME when it began */
-    char **blocks;           /* LIST: null at the end; owned */
+    char **names;            /* LIST: null at the end; owned */
 
     void (*done)(struct tracker_op *op, void *context);
     void *context;

@@ -8,6 +8,7 @@ import tempfile
 import time
 
 from blackbox import programs
+from blackbox.broker import Broker
 from blackbox.case import SystemCase
 from blackbox.programs import Odd
 
@@ -147,6 +148,21 @@ class Lifecycle(SystemCase):
             self.assertEqual(block.watch.stay(odd.pid).execs[-1], new)
         odd.finish()
         block.check_end(odd.pid, ("exit_code", 0))
+
+
+class Loss(SystemCase):
+    """What is no loss is not told as one."""
+
+    def test_another_listener_that_comes_and_goes_is_no_loss(self) -> None:
+        block = self.block()
+        for _ in range(2):
+            other = Broker(feed=self.feed)
+            self.addCleanup(other.destroy)
+            other.start()
+            other.stop()
+        odd, _ = block.run("exit", 0)
+        block.watch.until_ended(odd.pid)
+        self.assertEqual(block.watch.named("block-resync"), [])
 
 
 class Settling(SystemCase):

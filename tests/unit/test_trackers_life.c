@@ -343,7 +343,7 @@ static enum life_input input_named(const char *name)
         EACH_INPUT(input)
     if (strcmp(life_input_name(input), name) == 0)
         return input;
-    cr_fatal("no input '%s'", name);
+    cr_assert_fail("no input '%s'", name);
     abort();
 }
 

@@ -4,3 +4,7 @@ if(CRITERION_FOUND)
         proctrack_criterion(test_trackers_${module} test_trackers_${module}.c LIBS trackers)
     endforeach()
 endif()
+
+# Records what a feed says: tests/traces/record.py runs it.
+add_executable(feed_trace ${CMAKE_SOURCE_DIR}/tests/tools/feed_trace.c)
+target_link_libraries(feed_trace PRIVATE trackers)
