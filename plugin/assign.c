@@ -16,7 +16,7 @@ struct assignment {
     LIST_ENTRY(assignment) link;
     struct module *module;
     struct ask *ask;
-    struct block *block; /* stays while this is in its list: removal waits for it */
+    struct block *block; /* it counts this as busy, so it stays */
     uint32_t pid;
     bool root;
 };
@@ -60,8 +60,7 @@ static void on_assigned(struct tracker_op *op, void *context)
     struct assignment *assignment = context;
     struct module *module = assignment->module;
     struct block *block = assignment->block;
-    struct scope *scope =
-        registry_add_scope(&module->registry, block, text_of(op->scope), op->scope_place);
+    struct scope *scope = registry_scope_for(&module->registry, block, text_of(op->scope));
     for (size_t i = 0; scope && i < op->facts.n; i++)
         lives_seen(module, scope, &op->facts.items[i],
                    assignment->root && op->facts.items[i].pid == assignment->pid, false);
@@ -74,6 +73,7 @@ static void on_assigned(struct tracker_op *op, void *context)
     }
     tracker_op_free(op);
     free(assignment);
+    block->busy--;
     blocks_assigned(module, block);
 }
 
@@ -95,6 +95,7 @@ void assign_start(struct module *module, struct block *block, struct ask *ask,
                                       .pid = (uint32_t)request->pid,
                                       .root = request->root};
     LIST_INSERT_HEAD(&module->assignments, assignment, link);
+    block->busy++;
     strcpy(op->block, block->id);
     text_copy(op->scope, scope);
     op->pid = (uint32_t)request->pid;

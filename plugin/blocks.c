@@ -61,6 +61,7 @@ static struct tracker_op *new_op(struct module *module, enum tracker_op_kind kin
     }
     strcpy(op->block, block->id);
     text_copy(op->scope, scope);
+    op->life = block->life;
     return op;
 }
 
@@ -70,10 +71,22 @@ static void take_all(struct asks *from, struct asks *to)
     TAILQ_CONCAT(to, from, link);
 }
 
-static struct block *block_of(struct module *module, const struct tracker_op *op)
+/* Hands it to a worker; the block stays until it is back. */
+static void submit(struct module *module, struct block *block, struct tracker_op *op)
 {
-    return registry_block(&module->registry, text_of(op->block));
+    block->busy++;
+    tracker_op_submit(module->workers, op);
 }
+
+/* The block that an operation comes back to. */
+static struct block *come_back(struct module *module, const struct tracker_op *op)
+{
+    struct block *block = registry_block(&module->registry, text_of(op->block));
+    block->busy--;
+    return block;
+}
+
+static void go_on(struct module *module, struct block *block);
 
 /* ---- making ------------------------------------------------------------------------------------- */
 
@@ -106,12 +119,18 @@ static void take_wishes(struct block *block, const struct ask *ask)
         block->keep_on_exit = ask->request.keep_on_exit;
 }
 
-/* What the worker made is known now: the block and the sub-scope can be found by their places. */
+/* What the worker made is known now: the block and each level of the sub-scope can be found by their
+ * places. */
 static void take_places(struct module *module, struct block *block, struct tracker_op *op)
 {
     registry_place_block(&module->registry, block, op->block_place);
-    if (op->scope[0])
-        registry_add_scope(&module->registry, block, text_of(op->scope), op->scope_place);
+    struct text scope = text_of(op->scope), level = {op->scope, 0};
+    for (int i = 0; i < TRACKER_LEVELS && level.size < scope.size; i++) {
+        const char *from = scope.at + level.size + (level.size > 0);
+        const char *slash = memchr(from, '/', scope.size - (size_t)(from - scope.at));
+        level.size = slash ? (size_t)(slash - scope.at) : scope.size;
+        registry_add_scope(&module->registry, block, level, op->scope_place[i]);
+    }
     if (block->watch_fd < 0) {
         block->watch_fd = op->watch_fd;
         op->watch_fd = -1;
@@ -131,32 +150,42 @@ static void unmake(struct module *module, struct block *block)
     registry_remove_block(&module->registry, block);
 }
 
-static void on_created(struct tracker_op *op, void *context)
+/* The first of those who wait for the block gets its answer. */
+static void answer_maker(struct module *module, struct block *block, struct tracker_op *op)
 {
-    struct module *module = context;
-    struct block *block = block_of(module, op);
-    struct ask *first = TAILQ_FIRST(&block->makers);
-    TAILQ_REMOVE(&block->makers, first, link);
+    struct ask *ask = TAILQ_FIRST(&block->makers);
     bool created = block->state == BLOCK_MAKING;
+    TAILQ_REMOVE(&block->makers, ask, link);
     if (op->result < 0) {
-        control_refuse(first,
+        control_refuse(ask,
                        op->result == -EACCES || op->result == -EPERM ? ERRORCODE_NOT_PERMITTED
                                                                      : ERRORCODE_INTERNAL,
                        "%s", op->error.message);
-    } else {
-        take_places(module, block, op);
-        if (created)
-            start_live(module, block);
-        take_wishes(block, first);
-        answer_ensure(module, block, first, created);
+        return;
     }
-    bool failed = op->result < 0 && created;
+    take_places(module, block, op);
+    if (created)
+        start_live(module, block);
+    take_wishes(block, ask);
+    answer_ensure(module, block, ask, created);
+}
+
+static void on_created(struct tracker_op *op, void *context)
+{
+    struct module *module = context;
+    struct block *block = come_back(module, op);
+    if (block->state == BLOCK_REMOVING) {
+        tracker_op_free(op); /* who asked is asked for again when it is gone */
+        go_on(module, block);
+        return;
+    }
+    answer_maker(module, block, op);
     tracker_op_free(op);
-    if (!TAILQ_EMPTY(&block->makers)) {
-        struct ask *next = TAILQ_FIRST(&block->makers);
+    struct ask *next = TAILQ_FIRST(&block->makers);
+    if (next) {
         TAILQ_REMOVE(&block->makers, next, link);
         blocks_ensure(module, next);
-    } else if (failed) {
+    } else if (block->state == BLOCK_MAKING) {
         unmake(module, block);
     }
 }
@@ -201,7 +230,7 @@ void blocks_ensure(struct module *module, struct ask *ask)
         return;
     struct tracker_op *op = new_op(module, TRACKER_CREATE, block, scope_or_main(ask), on_created);
     if (op) {
-        tracker_op_submit(module->workers, op);
+        submit(module, block, op);
         return;
     }
     TAILQ_REMOVE(&block->makers, ask, link);
@@ -215,16 +244,17 @@ void blocks_ensure(struct module *module, struct ask *ask)
 static void on_scope_made(struct tracker_op *op, void *context)
 {
     struct module *module = context;
-    struct block *block = block_of(module, op);
+    struct block *block = come_back(module, op);
     struct ask *ask = (struct ask *)(uintptr_t)op->tag;
-    int result = op->result;
-    if (block && result == 0)
-        take_places(module, block, op);
-    if (result < 0)
+    if (op->result < 0) {
         control_refuse(ask, ERRORCODE_INTERNAL, "%s", op->error.message);
-    tracker_op_free(op);
-    if (result == 0)
+    } else {
+        take_places(module, block, op);
         blocks_assign(module, block, ask);
+    }
+    tracker_op_free(op);
+    if (block->state == BLOCK_REMOVING)
+        go_on(module, block);
 }
 
 void blocks_assign(struct module *module, struct block *block, struct ask *ask)
@@ -235,7 +265,7 @@ void blocks_assign(struct module *module, struct block *block, struct ask *ask)
                        (int)ask->request.block_id.size, ask->request.block_id.at);
         return;
     }
-    if (block->killing) {
+    if (block->kills) {
         TAILQ_INSERT_TAIL(&block->waiting, ask, link);
         return;
     }
@@ -251,13 +281,13 @@ void blocks_assign(struct module *module, struct block *block, struct ask *ask)
         return;
     }
     op->tag = (uintptr_t)ask;
-    tracker_op_submit(module->workers, op);
+    submit(module, block, op);
 }
 
 void blocks_assigned(struct module *module, struct block *block)
 {
     /* What was assigned while a removal began is ended with the rest. */
-    if (block->state == BLOCK_REMOVING && !block->clearing)
+    if (block->state == BLOCK_REMOVING)
         blocks_kill(module, block, (struct text){NULL, 0});
 }
 
@@ -274,36 +304,30 @@ static void resume_waiting(struct module *module, struct block *block)
 
 /* ---- killing ------------------------------------------------------------------------------------ */
 
-static void go_on(struct module *module, struct block *block);
-
 static void on_killed(struct tracker_op *op, void *context)
 {
     struct module *module = context;
-    struct block *block = block_of(module, op);
+    struct block *block = come_back(module, op);
     if (op->result < 0)
         module_log(module, WPS_LOG_WARNING, "%s", op->error.message);
     tracker_op_free(op);
-    block->killing = false;
+    block->kills--;
     if (block->state == BLOCK_REMOVING)
         go_on(module, block);
-    else if (block->kill_again)
-        blocks_kill(module, block, (struct text){NULL, 0});
-    else
+    else if (block->kills == 0)
         resume_waiting(module, block);
 }
 
 void blocks_kill(struct module *module, struct block *block, struct text scope)
 {
-    if (block->killing) {
-        block->kill_again = true; /* the whole block: a superset of whatever scope was meant */
-        return;
-    }
+    if (block->clearing)
+        return; /* it is empty; who joins now is killed when that fails */
     struct tracker_op *op = new_op(module, TRACKER_KILL, block, scope, on_killed);
     if (!op)
         return;
-    block->kill_again = false;
-    block->killing = true;
-    tracker_op_submit(module->workers, op);
+    block->kernel_empty = false;
+    block->kills++;
+    submit(module, block, op);
 }
 
 /* ---- removing ----------------------------------------------------------------------------------- */
@@ -316,30 +340,31 @@ static int on_watch(sd_event_source *source, int fd, uint32_t events, void *cont
     return 0;
 }
 
-static int on_again(sd_event_source *source, uint64_t now_us, void *context)
-{
-    struct block *block = context;
-    struct module *module = block->module;
-    (void)source, (void)now_us;
-    if (block->kernel_empty && !block->clearing) {
-        scan_end_all(module, block); /* deaths that the feed did not tell in time */
-        blocks_forgot(module, block);
-    } else if (!block->kernel_empty) {
-        blocks_kill(module, block, (struct text){NULL, 0});
-    }
-    return 0;
-}
-
 static void wake_in(struct block *block, uint64_t ms)
 {
     sd_event_source_set_time(block->again, monotonic_ns() / 1000 + ms * 1000);
     sd_event_source_set_enabled(block->again, SD_EVENT_ONESHOT);
 }
 
+static int on_again(sd_event_source *source, uint64_t now_us, void *context)
+{
+    struct block *block = context;
+    struct module *module = block->module;
+    (void)source, (void)now_us;
+    if (block->kernel_empty && !block->clearing) {
+        wake_in(block, GRACE_MS);
+        scan_end_all(module, block); /* deaths that the feed did not tell in time */
+        blocks_forgot(module, block);
+    } else if (!block->kernel_empty && !block->kills) {
+        blocks_kill(module, block, (struct text){NULL, 0});
+    }
+    return 0;
+}
+
 /* The block may have become empty: look, and take the next step. */
 static void go_on(struct module *module, struct block *block)
 {
-    if (block->clearing || block->killing)
+    if (block->clearing || block->busy)
         return;
     if (block->watch_fd >= 0 && !tracker_is_empty(block->watch_fd)) {
         wake_in(block, KILL_AGAIN_MS);
@@ -385,7 +410,7 @@ static void finish(struct module *module, struct block *block)
 static void on_cleared(struct tracker_op *op, void *context)
 {
     struct module *module = context;
-    struct block *block = block_of(module, op);
+    struct block *block = come_back(module, op);
     int result = op->result;
     if (result < 0)
         module_log(module, WPS_LOG_WARNING, "%s", op->error.message);
@@ -404,7 +429,7 @@ static void on_cleared(struct tracker_op *op, void *context)
 void blocks_forgot(struct module *module, struct block *block)
 {
     if (block->state != BLOCK_REMOVING || !block->kernel_empty || block->clearing ||
-        !TAILQ_EMPTY(&block->processes) || assign_runs(module, block))
+        block->busy || !TAILQ_EMPTY(&block->processes))
         return;
     struct tracker_op *op =
         new_op(module, TRACKER_REMOVE, block, (struct text){NULL, 0}, on_cleared);
@@ -412,7 +437,7 @@ void blocks_forgot(struct module *module, struct block *block)
         return; /* the timer tries again */
     sd_event_source_set_enabled(block->again, SD_EVENT_OFF);
     block->clearing = true;
-    tracker_op_submit(module->workers, op);
+    submit(module, block, op);
 }
 
 /* The time-out of one who asked for the removal: it goes on, but the answer names who is left. */

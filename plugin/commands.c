@@ -260,6 +260,10 @@ void commands_run(struct module *module, struct ask *ask)
         [CONTROL_REMOVE] = remove_block,
         [CONTROL_STATS] = stats,
     };
+    if (module->stopping) {
+        control_refuse(ask, ERRORCODE_INTERNAL, "the broker is going down");
+        return;
+    }
     loop_drain_feed(module);
     struct block *block = block_of(module, ask);
     if (block)

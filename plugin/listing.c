@@ -149,7 +149,7 @@ static void on_scanned(struct tracker_op *op, void *context)
     if (!block || block->state == BLOCK_MAKING) {
         answer_unknown(ask);
     } else {
-        if (op->result == 0)
+        if (op->result == 0 && block->life == op->life)
             scan_apply(module, block, op);
         read_used(module, block, ask);
     }
@@ -176,6 +176,7 @@ void listing_start(struct module *module, struct ask *ask)
         return;
     }
     strcpy(op->block, block->id);
+    op->life = block->life;
     op->tag = (uintptr_t)ask;
     tracker_op_submit(module->workers, op);
 }

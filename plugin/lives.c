@@ -411,11 +411,6 @@ static void join(struct module *module, const struct feed_event *event, struct s
 
 /* ---- events ------------------------------------------------------------------------------------- */
 
-static struct scope *block_scope(struct module *module, struct block *block)
-{
-    return registry_add_scope(&module->registry, block, text_of(SUBSCOPE_DEFAULT), 0);
-}
-
 /* The sub-scope that an event's cgroups name: the deepest one that is ours. */
 static struct scope *scope_of(struct module *module, const struct feed_event *event)
 {
@@ -428,7 +423,7 @@ static struct scope *scope_of(struct module *module, const struct feed_event *ev
         if (scope)
             return scope;
     }
-    return block_scope(module, block);
+    return registry_scope_for(&module->registry, block, (struct text){NULL, 0});
 }
 
 /* An exec in a block by nobody that is known: its birth was lost. */
@@ -710,8 +705,7 @@ static struct scope *scope_of_path(struct module *module, const char *path)
     struct block *block = registry_block(&module->registry, text_of(block_id));
     if (!block || block->state == BLOCK_MAKING)
         return NULL;
-    return registry_add_scope(&module->registry, block,
-                              text_of(name[0] ? name : SUBSCOPE_DEFAULT), 0);
+    return registry_scope_for(&module->registry, block, text_of(name));
 }
 
 void lives_joined(struct module *module, const struct process_facts *facts)

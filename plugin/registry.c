@@ -56,6 +56,7 @@ struct block *registry_add_block(struct registry *registry, struct text id)
     struct block *block = calloc(1, sizeof *block);
     if (!block)
         return NULL;
+    block->life = ++registry->last_life;
     text_copy(block->id, id);
     topic_of_block(block->topic, id);
     SLIST_INIT(&block->scopes);
@@ -113,6 +114,18 @@ struct scope *registry_scope(const struct block *block, struct text name)
         if (text_is(name, scope->name))
             return scope;
     return NULL;
+}
+
+struct scope *registry_scope_for(struct registry *registry, struct block *block, struct text name)
+{
+    while (name.size) {
+        struct scope *scope = registry_scope(block, name);
+        if (scope)
+            return scope;
+        const char *slash = memrchr(name.at, '/', name.size);
+        name.size = slash ? (size_t)(slash - name.at) : 0;
+    }
+    return registry_add_scope(registry, block, text_of(SUBSCOPE_DEFAULT), 0);
 }
 
 struct scope *registry_scope_at(const struct registry *registry, uint64_t place)

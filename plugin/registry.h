@@ -92,6 +92,7 @@ struct block {
     char id[BLOCK_ID_MAX + 1];
     char topic[TOPIC_MAX + 1];
     char epoch[EPOCH_MAX + 1];
+    uint64_t life;  /* unlike that of any other block, of this id or another */
     uint64_t place; /* cgroup id; 0: none */
     uint64_t seq;
     enum block_phase state;
@@ -111,8 +112,8 @@ struct block {
     bool kernel_empty;      /* nobody is in it; not all deaths may have been told */
     bool clearing;          /* its place is being removed */
 
-    bool killing;           /* a kill is at the workers */
-    bool kill_again;        /* another one was asked for meanwhile */
+    unsigned kills;         /* at the workers */
+    unsigned busy;          /* operations at the workers that will come back to it, kills included */
     struct asks makers;        /* ensure_tracker: answered when it is made, or made again */
     struct asks removers;      /* remove: answered when it is gone, or late */
     struct asks waiting;       /* assign_process: until a kill is over */
@@ -131,6 +132,7 @@ struct registry {
     struct block *blocks_by_place;
     struct scope *scopes;          /* by place */
     struct process *processes;     /* by pid */
+    uint64_t last_life;
     TAILQ_HEAD(, process) spare;   /* freed ones, for the next births */
     unsigned n_spare;
 };
@@ -151,6 +153,9 @@ void registry_remove_block(struct registry *registry, struct block *block);
 /* A sub-scope of a block by its name; null: none such. */
 struct scope *registry_scope(const struct block *block, struct text name);
 struct scope *registry_scope_at(const struct registry *registry, uint64_t place);
+/* The sub-scope that a name falls into: itself, or the nearest one above it that was made; else the
+ * default one. Null: out of memory. */
+struct scope *registry_scope_for(struct registry *registry, struct block *block, struct text name);
 /* Finds or makes it; null: out of memory. A `place` of 0 leaves what is known. */
 struct scope *registry_add_scope(struct registry *registry, struct block *block, struct text name,
                                  uint64_t place);

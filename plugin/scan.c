@@ -29,8 +29,7 @@ static struct scope *scope_of(struct module *module, struct block *block,
         return NULL;
     if (strcmp(id, block->id) != 0)
         return NULL; /* it was moved while we looked */
-    return registry_add_scope(&module->registry, block,
-                              text_of(name[0] ? name : SUBSCOPE_DEFAULT), 0);
+    return registry_scope_for(&module->registry, block, text_of(name));
 }
 
 /* Parents before children: within one clock tick, by who is whose parent. */
@@ -123,7 +122,7 @@ static void on_scan(struct tracker_op *op, void *context)
 {
     struct module *module = context;
     struct block *block = registry_block(&module->registry, text_of(op->block));
-    if (block && block->scanning) {
+    if (block && block->life == op->life) {
         block->scanning = false;
         if (op->result == 0)
             scan_apply(module, block, op);
@@ -149,6 +148,7 @@ void scan_block(struct module *module, struct block *block)
         return;
     }
     strcpy(op->block, block->id);
+    op->life = block->life;
     block->scanning = true;
     block->scan_again = false;
     tracker_op_submit(module->workers, op);

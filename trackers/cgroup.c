@@ -61,6 +61,13 @@ static bool cgroup_procs_path(const struct tracker *tracker, const char *block, 
            (int)(TRACKER_PATH_MAX - size);
 }
 
+/* Members may make cgroups of any name: only what can be an id is one. */
+static bool is_id(const char *part, size_t size)
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    return part[0] != '.' && part[0] != '-' && strspn(part, alphabet) >= size;
+}
+
 /* Takes the next part of a path if it begins with `prefix`; null: it does not. */
 static const char *take_part(const char **path, const char *prefix, size_t max, size_t *ret_size)
 {
@@ -68,7 +75,7 @@ static const char *take_part(const char **path, const char *prefix, size_t max, 
         return NULL;
     const char *part = *path + 1 + PREFIX;
     *ret_size = strcspn(part, "/");
-    if (*ret_size == 0 || *ret_size > max)
+    if (*ret_size == 0 || *ret_size > max || !is_id(part, *ret_size))
         return NULL;
     *path = part + *ret_size;
     return part;
@@ -87,8 +94,10 @@ static bool cgroup_locate(const struct tracker *tracker, const char *path, char 
     memcpy(block, part, size);
     block[size] = '\0';
     /* What follows the sub-scope was made by members themselves and belongs to it. */
-    while ((part = take_part(&path, SCOPE_PREFIX, TRACKER_BLOCK_MAX, &size)) &&
-           used + 1 + size <= TRACKER_SCOPE_MAX) {
+    for (int level = 0; level < TRACKER_LEVELS; level++) {
+        part = take_part(&path, SCOPE_PREFIX, TRACKER_BLOCK_MAX, &size);
+        if (!part)
+            break;
         if (used)
             scope[used++] = '/';
         memcpy(scope + used, part, size);
@@ -127,7 +136,8 @@ static int create(struct tracker *tracker, struct tracker_op *op)
     }
     if (op->watch_fd < 0)
         return wps_error_system(&op->error, -errno, "cannot open %s", path);
-    for (size_t end = 0; op->scope[end];) { /* each level, outermost first */
+    int level = 0;
+    for (size_t end = 0; op->scope[end] && level < TRACKER_LEVELS; level++) {
         end += strcspn(op->scope + end + (op->scope[end] == '/'), "/") + (op->scope[end] == '/');
         memcpy(part, op->scope, end);
         part[end] = '\0';
@@ -135,8 +145,8 @@ static int create(struct tracker *tracker, struct tracker_op *op)
         r = r < 0 ? r : make_directory(path, &op->error);
         if (r < 0)
             return r;
+        op->scope_place[level] = place_of(path);
     }
-    op->scope_place = place_of(path);
     return 0;
 }
 
@@ -222,10 +232,13 @@ static int list_blocks(struct tracker *tracker, struct tracker_op *op)
 }
 
 /* Sub-scopes below one that is known; `scope` has its name and is the place to make theirs in. */
-static int list_scopes_in(struct tracker *tracker, struct tracker_op *op, char *scope, size_t *n)
+static int list_scopes_in(struct tracker *tracker, struct tracker_op *op, char *scope, int level,
+                          size_t *n)
 {
     char path[TRACKER_PATH_MAX];
     size_t size = strlen(scope);
+    if (level == TRACKER_LEVELS)
+        return 0;
     int r = directory_of(tracker, op->block, scope, path);
     if (r < 0)
         return r;
@@ -235,11 +248,11 @@ static int list_scopes_in(struct tracker *tracker, struct tracker_op *op, char *
     for (struct dirent *entry; r == 0 && (entry = readdir(directory));) {
         const char *part = entry->d_name + PREFIX;
         if (entry->d_type != DT_DIR || strncmp(entry->d_name, SCOPE_PREFIX, PREFIX) != 0 ||
-            strlen(part) > TRACKER_BLOCK_MAX || size + 1 + strlen(part) > TRACKER_SCOPE_MAX)
+            strlen(part) > TRACKER_BLOCK_MAX || !is_id(part, strlen(part)))
             continue;
         sprintf(scope + size, "%s%s", size ? "/" : "", part);
         r = add_name(op, n, scope);
-        r = r < 0 ? r : list_scopes_in(tracker, op, scope, n); /* at most three deep, by size */
+        r = r < 0 ? r : list_scopes_in(tracker, op, scope, level + 1, n);
         scope[size] = '\0';
     }
     return r;
@@ -249,7 +262,7 @@ static int list(struct tracker *tracker, struct tracker_op *op)
 {
     char scope[TRACKER_SCOPE_MAX + 1] = "";
     size_t n = 0;
-    return op->block[0] ? list_scopes_in(tracker, op, scope, &n) : list_blocks(tracker, op);
+    return op->block[0] ? list_scopes_in(tracker, op, scope, 0, &n) : list_blocks(tracker, op);
 }
 
 /* ---- assign ------------------------------------------------------------------------------------ */

@@ -19,6 +19,7 @@
 
 enum {
     TRACKER_BLOCK_MAX = 128, /* bytes of a block id; it was checked by the caller */
+    TRACKER_LEVELS = 3,      /* parts of a sub-scope */
     TRACKER_SCOPE_MAX = 386, /* bytes of a sub-scope: three parts of 128 bytes joined by '/' */
     TRACKER_PATH_MAX = 4096,
 };
@@ -88,12 +89,13 @@ struct tracker_op {
     uint64_t start_ticks; /* ASSIGN: 0, or the life that is meant */
     uint32_t client_uid;  /* ASSIGN: a process of another user is refused unless this is 0 */
     unsigned wanted;      /* FACTS: enum facts_wanted */
-    uint64_t tag;         /* the owner's, untouched */
+    uint64_t tag, life;   /* the owner's, untouched */
 
     /* ---- result */
     int result; /* 0 or a negative errno, with a sentence */
     struct wps_error error;
-    uint64_t block_place, scope_place; /* CREATE: cgroup ids */
+    uint64_t block_place;                 /* CREATE: its cgroup's id */
+    uint64_t scope_place[TRACKER_LEVELS]; /* CREATE: of each level of the sub-scope, outermost first */
     int watch_fd;  /* CREATE: readable as POLLPRI when the block may have become empty; -1: none */
     struct facts_list facts; /* ASSIGN: who was moved, itself first; SCAN, FACTS: who is there */
     uint64_t began_ns;       /* SCAN: CLOCK_BOOTTIME when it began */

@@ -272,8 +272,8 @@ class Model:
             del self.lives[life.pid]
         if where:
             parent = self.member(event["parent"], where)
-            self.lives[event["pid"]] = Life(event["pid"], where, event["parent"], parent, "",
-                                            event["comm"])
+            self.lives[event["pid"]] = Life(event["pid"], where, event["parent"], parent,
+                                            life.argv if life else "", event["comm"])
 
     def exit(self, event):
         life = self.lives.get(event["pid"])
