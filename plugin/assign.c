@@ -11,6 +11,8 @@
 #include "plugin/blocks.h"
 #include "plugin/control.h"
 #include "plugin/lives.h"
+#include "plugin/scan.h"
+#include "plugin/strangers.h"
 
 struct assignment {
     LIST_ENTRY(assignment) link;
@@ -19,12 +21,14 @@ struct assignment {
     struct block *block; /* it counts this as busy, so it stays */
     uint32_t pid;
     bool root;
+    uint64_t stranger; /* what happens to it meanwhile is kept under this number; 0: it is not */
+    uint64_t moved;
 };
 
 bool assign_runs(const struct module *module, const struct block *block)
 {
     struct assignment *assignment;
-    LIST_FOREACH(assignment, &module->assignments, link)
+    LIST_FOREACH (assignment, &module->assignments, link)
         if (assignment->block == block)
             return true;
     return false;
@@ -33,7 +37,7 @@ bool assign_runs(const struct module *module, const struct block *block)
 bool assign_is_root(const struct module *module, const struct process *process)
 {
     struct assignment *assignment;
-    LIST_FOREACH(assignment, &module->assignments, link)
+    LIST_FOREACH (assignment, &module->assignments, link)
         if (assignment->block == process->block && assignment->pid == process->pid)
             return assignment->root;
     return false;
@@ -54,27 +58,84 @@ static enum errorcode code_of(int result)
     }
 }
 
+static void answer(struct assignment *assignment)
+{
+    struct module *module = assignment->module;
+    struct block *block = assignment->block;
+    LIST_REMOVE(assignment, link);
+    assign_reply_pack(control_reply(assignment->ask), blocks_version(block), assignment->moved);
+    control_send(assignment->ask);
+    free(assignment);
+    block->busy--;
+    blocks_assigned(module, block);
+}
+
+static void on_scanned(struct tracker_op *op, void *context)
+{
+    struct assignment *assignment = context;
+    if (op->result == 0)
+        scan_apply(assignment->module, assignment->block, op);
+    tracker_op_free(op);
+    answer(assignment);
+}
+
+/* A feed that does not see who comes in does not see their children either until they are known:
+ * what was born meanwhile is found by a scan, before the answer. */
+static bool scan_first(struct assignment *assignment)
+{
+    struct module *module = assignment->module;
+    if (feed_traits(module->feed) & FEED_TELLS_PLACES)
+        return false;
+    struct tracker_op *op = tracker_op_new(module->tracker, TRACKER_SCAN, on_scanned, assignment);
+    if (!op) {
+        module->counters.out_of_memory++;
+        return false;
+    }
+    strcpy(op->block, assignment->block->id);
+    tracker_op_submit(module->workers, op);
+    return true;
+}
+
+/* Where a descendant that was in the block already is, else where it was moved to. */
+static struct scope *scope_of(struct module *module, struct block *block,
+                              const struct tracker_op *op, const struct process_facts *facts)
+{
+    char id[TRACKER_BLOCK_MAX + 1], name[TRACKER_SCOPE_MAX + 1];
+    if (facts->cgroup && tracker_locate(module->tracker, facts->cgroup, id, name))
+        return registry_scope_for(&module->registry, block, text_of(name));
+    return registry_scope_for(&module->registry, block, text_of(op->scope));
+}
+
+static void refuse(struct assignment *assignment, const struct tracker_op *op)
+{
+    struct module *module = assignment->module;
+    struct block *block = assignment->block;
+    LIST_REMOVE(assignment, link);
+    control_refuse(assignment->ask, code_of(op->result), "%s", op->error.message);
+    free(assignment);
+    block->busy--;
+    blocks_assigned(module, block);
+}
+
 /* Who was moved is told here at the latest, whatever the feed sees; then the answer. */
 static void on_assigned(struct tracker_op *op, void *context)
 {
     struct assignment *assignment = context;
     struct module *module = assignment->module;
-    struct block *block = assignment->block;
-    struct scope *scope = registry_scope_for(&module->registry, block, text_of(op->scope));
-    for (size_t i = 0; scope && i < op->facts.n; i++)
-        lives_seen(module, scope, &op->facts.items[i],
-                   assignment->root && op->facts.items[i].pid == assignment->pid, false);
-    LIST_REMOVE(assignment, link);
-    if (op->result < 0) {
-        control_refuse(assignment->ask, code_of(op->result), "%s", op->error.message);
-    } else {
-        assign_reply_pack(control_reply(assignment->ask), blocks_version(block), op->facts.n);
-        control_send(assignment->ask);
+    for (size_t i = 0; i < op->facts.n; i++) {
+        const struct process_facts *facts = &op->facts.items[i];
+        struct scope *scope = scope_of(module, assignment->block, op, facts);
+        assignment->moved += facts->moved;
+        if (scope)
+            lives_seen(module, scope, facts, assignment->root && facts->pid == assignment->pid,
+                       false);
     }
+    strangers_end(module, assignment->stranger);
+    if (op->result < 0)
+        refuse(assignment, op);
+    else if (!scan_first(assignment))
+        answer(assignment);
     tracker_op_free(op);
-    free(assignment);
-    block->busy--;
-    blocks_assigned(module, block);
 }
 
 void assign_start(struct module *module, struct block *block, struct ask *ask,
@@ -82,7 +143,8 @@ void assign_start(struct module *module, struct block *block, struct ask *ask,
 {
     struct assignment *assignment = calloc(1, sizeof *assignment);
     struct tracker_op *op =
-        assignment ? tracker_op_new(module->tracker, TRACKER_ASSIGN, on_assigned, assignment) : NULL;
+        assignment ? tracker_op_new(module->tracker, TRACKER_ASSIGN, on_assigned, assignment)
+                   : NULL;
     if (!op) {
         free(assignment);
         control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
@@ -96,6 +158,9 @@ void assign_start(struct module *module, struct block *block, struct ask *ask,
                                       .root = request->root};
     LIST_INSERT_HEAD(&module->assignments, assignment, link);
     block->busy++;
+    if (!(feed_traits(module->feed) & FEED_TELLS_PLACES) &&
+        !registry_process(&module->registry, assignment->pid))
+        assignment->stranger = strangers_begin(module, assignment->pid);
     strcpy(op->block, block->id);
     text_copy(op->scope, scope);
     op->pid = (uint32_t)request->pid;

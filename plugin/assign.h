@@ -3,9 +3,9 @@
 #define PLUGIN_ASSIGN_H
 
 /*
- * Putting a running process, and the descendants it has, into a block. The move is made by a worker;
- * feeds that see moves tell of it before the worker answers, so what is under way is kept here for
- * lives to ask about. Called from the loop's thread.
+ * Putting a running process, and the descendants it has, into a block. The move is made by a
+ * worker; feeds that see moves tell of it before the worker answers, so what is under way is kept
+ * here for lives to ask about. Called from the loop's thread.
  */
 
 #include "plugin/module.h"

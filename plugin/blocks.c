@@ -3,7 +3,8 @@
 /*
  * The life of a block. Its end, step by step, each awaited without polling:
  *
- *   kill -> the kernel says empty -> all members were told dead -> its place is removed -> told, gone
+ *   kill -> the kernel says empty -> all members were told dead -> its place is removed -> told,
+ * gone
  *
  * Where somebody joins on the way it begins again with the kill.
  */
@@ -29,7 +30,8 @@ enum {
     GRACE_MS = 300,      /* for the news of deaths, once the kernel says that it is empty */
 };
 
-/* ---- small things ------------------------------------------------------------------------------- */
+/* ---- small things -------------------------------------------------------------------------------
+ */
 
 struct block_version blocks_version(const struct block *block)
 {
@@ -88,7 +90,8 @@ static struct block *come_back(struct module *module, const struct tracker_op *o
 
 static void go_on(struct module *module, struct block *block);
 
-/* ---- making ------------------------------------------------------------------------------------- */
+/* ---- making -------------------------------------------------------------------------------------
+ */
 
 static struct text scope_or_main(const struct ask *ask)
 {
@@ -119,8 +122,8 @@ static void take_wishes(struct block *block, const struct ask *ask)
         block->keep_on_exit = ask->request.keep_on_exit;
 }
 
-/* What the worker made is known now: the block and each level of the sub-scope can be found by their
- * places. */
+/* What the worker made is known now: the block and each level of the sub-scope can be found by
+ * their places. */
 static void take_places(struct module *module, struct block *block, struct tracker_op *op)
 {
     registry_place_block(&module->registry, block, op->block_place);
@@ -142,6 +145,8 @@ static void start_live(struct module *module, struct block *block)
     new_epoch(module, block);
     block->state = BLOCK_LIVE;
     publish_block_added(module, block);
+    if (block->watch_fd >= 0 && !tracker_is_empty(block->watch_fd))
+        scan_block(module, block); /* somebody was faster, or it is an old one */
 }
 
 static void unmake(struct module *module, struct block *block)
@@ -239,7 +244,8 @@ void blocks_ensure(struct module *module, struct ask *ask)
         unmake(module, block);
 }
 
-/* ---- assigning ---------------------------------------------------------------------------------- */
+/* ---- assigning ----------------------------------------------------------------------------------
+ */
 
 static void on_scope_made(struct tracker_op *op, void *context)
 {
@@ -302,7 +308,8 @@ static void resume_waiting(struct module *module, struct block *block)
     }
 }
 
-/* ---- killing ------------------------------------------------------------------------------------ */
+/* ---- killing ------------------------------------------------------------------------------------
+ */
 
 static void on_killed(struct tracker_op *op, void *context)
 {
@@ -330,7 +337,8 @@ void blocks_kill(struct module *module, struct block *block, struct text scope)
     submit(module, block, op);
 }
 
-/* ---- removing ----------------------------------------------------------------------------------- */
+/* ---- removing -----------------------------------------------------------------------------------
+ */
 
 static int on_watch(sd_event_source *source, int fd, uint32_t events, void *context)
 {
@@ -428,8 +436,8 @@ static void on_cleared(struct tracker_op *op, void *context)
 
 void blocks_forgot(struct module *module, struct block *block)
 {
-    if (block->state != BLOCK_REMOVING || !block->kernel_empty || block->clearing ||
-        block->busy || !TAILQ_EMPTY(&block->processes))
+    if (block->state != BLOCK_REMOVING || !block->kernel_empty || block->clearing || block->busy ||
+        !TAILQ_EMPTY(&block->processes))
         return;
     struct tracker_op *op =
         new_op(module, TRACKER_REMOVE, block, (struct text){NULL, 0}, on_cleared);
@@ -494,7 +502,8 @@ void blocks_remove(struct module *module, struct block *block, const char *reaso
                        "cannot watch the block for its end: %s", strerror(-r));
 }
 
-/* ---- beginning and end of the module ------------------------------------------------------------- */
+/* ---- beginning and end of the module
+ * ------------------------------------------------------------- */
 
 /* One sub-scope of a block that is there already: its place is learned. */
 static int adopt_scope(struct module *module, struct block *block, const char *scope,
@@ -548,7 +557,6 @@ static int adopt_block(struct module *module, struct block *none, const char *id
     block->adopted = true;
     block->keep_on_exit = module->options.keep_on_exit;
     start_live(module, block);
-    scan_block(module, block);
     return 0;
 }
 

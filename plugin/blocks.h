@@ -4,22 +4,22 @@
 
 /*
  * The life of a block: making, adopting, killing, removing. Each step that the kernel can take its
- * time for is a worker's; a block is gone when it is empty, its place is removed, and that was told.
- * Called from the loop's thread.
+ * time for is a worker's; a block is gone when it is empty, its place is removed, and that was
+ * told. Called from the loop's thread.
  */
 
 #include "plugin/control.h"
 #include "plugin/module.h"
 
-/* Makes the block and the sub-scope, or finds them, and answers. While the block is being removed it
- * waits for that. */
+/* Makes the block and the sub-scope, or finds them, and answers. While the block is being removed
+ * it waits for that. */
 void blocks_ensure(struct module *module, struct ask *ask);
 
 /* Ends everything in it (or in a sub-scope), once and thoroughly; nobody is waited for. */
 void blocks_kill(struct module *module, struct block *block, struct text scope);
 
-/* Ends everything in it and takes it away; `ask` (may be null) is answered when it is gone, or at its
- * time-out with the survivors. */
+/* Ends everything in it and takes it away; `ask` (may be null) is answered when it is gone, or at
+ * its time-out with the survivors. */
 void blocks_remove(struct module *module, struct block *block, const char *reason, struct ask *ask);
 
 /* An assignment to it is over: what waited for that goes on. */
@@ -31,8 +31,8 @@ void blocks_forgot(struct module *module, struct block *block);
 /* assign_process: at once, or when the kill that runs is over. */
 void blocks_assign(struct module *module, struct block *block, struct ask *ask);
 
-/* Finds the blocks that a broker before us left, and makes them ours. Waits for the kernel: at start
- * only. */
+/* Finds the blocks that a broker before us left, and makes them ours. Waits for the kernel: at
+ * start only. */
 int blocks_adopt(struct module *module, struct wps_error *error);
 
 /* The host stops us: blocks that are to be killed are removed, the others are left for the next

@@ -14,8 +14,8 @@
 
 #include "base/cleanup.h"
 #include "plugin/blocks.h"
-#include "plugin/lives.h"
 #include "plugin/listing.h"
+#include "plugin/lives.h"
 #include "plugin/loop.h"
 #include "plugin/scan.h"
 
@@ -25,7 +25,8 @@ static struct block *block_of(struct module *module, const struct ask *ask)
     return block && block->state != BLOCK_MAKING ? block : NULL;
 }
 
-/* ---- what there is ------------------------------------------------------------------------------ */
+/* ---- what there is ------------------------------------------------------------------------------
+ */
 
 static void describe(struct module *module, struct ask *ask)
 {
@@ -119,11 +120,13 @@ static void stats(struct module *module, struct ask *ask)
     control_send(ask);
 }
 
-/* ---- ending ------------------------------------------------------------------------------------- */
+/* ---- ending -------------------------------------------------------------------------------------
+ */
 
 static void answer_ok(const struct block *block, struct ask *ask, bool ok)
 {
-    ok_reply_pack(control_reply(ask), block ? blocks_version(block) : (struct block_version){0}, ok);
+    ok_reply_pack(control_reply(ask), block ? blocks_version(block) : (struct block_version){0},
+                  ok);
     control_send(ask);
 }
 
@@ -144,8 +147,8 @@ static bool is_member(const struct pid_kill *kill, const struct process_facts *f
 {
     char block[TRACKER_BLOCK_MAX + 1], scope[TRACKER_SCOPE_MAX + 1];
     uint64_t start = facts->stat.start_ticks;
-    if (start != kill->start_ticks && !(kill->rough && start + 2 >= kill->start_ticks &&
-                                        start <= kill->start_ticks + 2))
+    if (start != kill->start_ticks &&
+        !(kill->rough && start + 2 >= kill->start_ticks && start <= kill->start_ticks + 2))
         return false;
     if (!(tracker_traits(kill->tracker) & TRACKER_HAS_PLACES))
         return true;
@@ -181,8 +184,7 @@ static void on_pid_killed(struct job *job, void *context)
     if (kill->result == 0 || kill->result == -ESRCH)
         answer_ok(block_of(module, ask), ask, kill->result == 0);
     else
-        control_refuse(ask,
-                       kill->result == -EPERM ? ERRORCODE_NOT_PERMITTED : ERRORCODE_INTERNAL,
+        control_refuse(ask, kill->result == -EPERM ? ERRORCODE_NOT_PERMITTED : ERRORCODE_INTERNAL,
                        "cannot kill process %u: %s", kill->pid, strerror(-kill->result));
     free(kill);
 }
@@ -190,8 +192,7 @@ static void on_pid_killed(struct job *job, void *context)
 static void kill_pid(struct module *module, struct ask *ask)
 {
     const struct block *block = block_of(module, ask);
-    const struct process *process =
-        registry_process(&module->registry, (uint32_t)ask->request.pid);
+    const struct process *process = registry_process(&module->registry, (uint32_t)ask->request.pid);
     if (!block || !process || process->block != block ||
         (ask->request.started_at_ms && life_is_told(process->state) &&
          process->started_at_ms != ask->request.started_at_ms)) {
@@ -235,7 +236,8 @@ static void remove_block(struct module *module, struct ask *ask)
     control_send(ask);
 }
 
-/* ---- dispatch ----------------------------------------------------------------------------------- */
+/* ---- dispatch -----------------------------------------------------------------------------------
+ */
 
 static void assign_process(struct module *module, struct ask *ask)
 {

@@ -30,7 +30,8 @@ struct control {
     struct wire_out out;
 };
 
-/* ---- answering ---------------------------------------------------------------------------------- */
+/* ---- answering ----------------------------------------------------------------------------------
+ */
 
 struct module *control_module(const struct control *control)
 {
@@ -45,13 +46,14 @@ static void free_ask(struct ask *ask)
     free(ask);
 }
 
-/* The envelope and the body in control->out. A client that is gone, or does not read, gets nothing. */
+/* The envelope and the body in control->out. A client that is gone, or does not read, gets nothing.
+ */
 static void send_body(struct control *control, const struct frame *frames, size_t n_frames)
 {
     const struct wire_out *out = &control->out;
     for (size_t i = 0; i < n_frames; i++)
-        if (zmq_send(control->socket, frames[i].bytes, frames[i].size,
-                     ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0) {
+        if (zmq_send(control->socket, frames[i].bytes, frames[i].size, ZMQ_DONTWAIT | ZMQ_SNDMORE) <
+            0) {
             control->module->counters.replies_dropped++;
             return;
         }
@@ -98,7 +100,8 @@ void control_refuse(struct ask *ask, enum errorcode code, const char *format, ..
     free_ask(ask);
 }
 
-/* ---- receiving ---------------------------------------------------------------------------------- */
+/* ---- receiving ----------------------------------------------------------------------------------
+ */
 
 struct message {
     zmq_msg_t parts[FRAMES_MAX];
@@ -154,8 +157,8 @@ static bool is_allowed(zmq_msg_t *part, uint32_t *ret_uid)
     return peer_uid(part, ret_uid) && (*ret_uid == 0 || *ret_uid == geteuid());
 }
 
-/* The envelope: the identity and, where the client sent one, the empty frame. False: there is nobody
- * to answer to. */
+/* The envelope: the identity and, where the client sent one, the empty frame. False: there is
+ * nobody to answer to. */
 static bool take_envelope(struct message *message, struct frame *frames, size_t *ret_n)
 {
     size_t n = message->n >= 2 && zmq_msg_size(&message->parts[1]) == 0 ? 2 : 1;
@@ -268,7 +271,8 @@ bool control_work(struct control *control)
     return did;
 }
 
-/* ---- opening and closing ------------------------------------------------------------------------ */
+/* ---- opening and closing ------------------------------------------------------------------------
+ */
 
 /* The work is done by control_work, which the loop calls before it waits. */
 static int on_readable(sd_event_source *source, int fd, uint32_t events, void *context)

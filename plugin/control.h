@@ -3,10 +3,10 @@
 #define PLUGIN_CONTROL_H
 
 /*
- * The control socket: a ROUTER of the module's own ZeroMQ context. It takes requests, checks who asks
- * (the peer's uid on ipc: our own and root), answers what is wrong in them, and hands the rest to
- * commands.h. Each request becomes a `struct ask` that is answered exactly once, at once or later.
- * Called from the loop's thread, but for control_endpoint.
+ * The control socket: a ROUTER of the module's own ZeroMQ context. It takes requests, checks who
+ * asks (the peer's uid on ipc: our own and root), answers what is wrong in them, and hands the rest
+ * to commands.h. Each request becomes a `struct ask` that is answered exactly once, at once or
+ * later. Called from the loop's thread, but for control_endpoint.
  */
 
 #include "plugin/module.h"
@@ -21,20 +21,20 @@ struct ask {
     TAILQ_ENTRY(ask) link; /* whoever's it is that will answer: in a list of a block, say */
     struct control *control;
     struct reqid reqid;
-    uint32_t uid;          /* of the peer */
-    uint64_t began_ns;     /* CLOCK_MONOTONIC */
-    sd_event_source *timer; /* whoever set it; freed with the ask */
+    uint32_t uid;                   /* of the peer */
+    uint64_t began_ns;              /* CLOCK_MONOTONIC */
+    sd_event_source *timer;         /* whoever set it; freed with the ask */
     struct control_request request; /* its texts point into `strings` */
     char strings[BLOCK_ID_MAX + SUBSCOPE_MAX + 2];
-    size_t n_frames;       /* the envelope, with the empty one */
+    size_t n_frames; /* the envelope, with the empty one */
     struct frame {
         size_t size;
         unsigned char bytes[256];
     } frames[3];
 };
 
-/* Binds the socket and watches it in the module's loop. -EADDRINUSE, -ENAMETOOLONG, -EINVAL and so on
- * with a sentence. */
+/* Binds the socket and watches it in the module's loop. -EADDRINUSE, -ENAMETOOLONG, -EINVAL and so
+ * on with a sentence. */
 int control_open(struct module *module, struct control **ret, struct wps_error *error);
 
 /* Answers what still waits with `internal`, and closes. */

@@ -7,23 +7,23 @@
 #include <stdint.h>
 
 #define COUNTERS(X)                                                                                \
-    X(feed_events)       /* events that the feed handed over */                                    \
-    X(feed_lost)         /* events that it lost */                                                 \
-    X(feed_restarts)     /* times that it died and was opened again */                             \
-    X(resyncs)           /* blocks that were scanned because of a loss */                          \
-    X(scans)             /* scans of a block, for whatever reason */                               \
-    X(scan_repairs)      /* births, deaths and changes that only a scan saw */                     \
+    X(feed_events)   /* events that the feed handed over */                                        \
+    X(feed_lost)     /* events that it lost */                                                     \
+    X(feed_restarts) /* times that it died and was opened again */                                 \
+    X(resyncs)       /* blocks that were scanned because of a loss */                              \
+    X(scans)         /* scans of a block, for whatever reason */                                   \
+    X(scan_repairs)  /* births, deaths and changes that only a scan saw */                         \
     X(processes_added)                                                                             \
     X(processes_exited)                                                                            \
     X(processes_escaped)                                                                           \
     X(execs)                                                                                       \
-    X(published)         /* events handed to the host */                                           \
-    X(unpublished)       /* events that the host could not take */                                 \
-    X(requests)          /* received on the control socket */                                      \
-    X(requests_refused)  /* of them answered with an error */                                      \
-    X(replies_dropped)   /* of them whose client was gone */                                       \
-    X(limits_hit)        /* times that a limit refused something */                                \
-    X(facts_late)        /* reads of /proc that did not come back in time */                       \
+    X(published)        /* events handed to the host */                                            \
+    X(unpublished)      /* events that the host could not take */                                  \
+    X(requests)         /* received on the control socket */                                       \
+    X(requests_refused) /* of them answered with an error */                                       \
+    X(replies_dropped)  /* of them whose client was gone */                                        \
+    X(limits_hit)       /* times that a limit refused something */                                 \
+    X(facts_late)       /* reads of /proc that did not come back in time */                        \
     X(out_of_memory)
 
 struct counters {

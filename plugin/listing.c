@@ -36,7 +36,8 @@ static bool is_listed(const struct ask *ask, const struct process *process)
     return !request->scope.size || subscope_covers(request->scope, text_of(process->scope->name));
 }
 
-/* ---- the answer --------------------------------------------------------------------------------- */
+/* ---- the answer ---------------------------------------------------------------------------------
+ */
 
 static void answer_unknown(struct ask *ask)
 {
@@ -59,14 +60,13 @@ static void answer(struct module *module, const struct block *block, const struc
                    struct ask *ask)
 {
     const struct process *process;
-    struct list_reply_head head = {.version = blocks_version(block),
-                                   .tracked = true,
-                                   .confidence = blocks_confidence(module)};
-    TAILQ_FOREACH(process, &block->processes, in_block)
+    struct list_reply_head head = {
+        .version = blocks_version(block), .tracked = true, .confidence = blocks_confidence(module)};
+    TAILQ_FOREACH (process, &block->processes, in_block)
         head.n_processes += is_listed(ask, process);
     struct wire_out *out = control_reply(ask);
     list_reply_begin(out, &head);
-    TAILQ_FOREACH(process, &block->processes, in_block) {
+    TAILQ_FOREACH (process, &block->processes, in_block) {
         struct process_record record;
         if (!is_listed(ask, process))
             continue;
@@ -76,7 +76,8 @@ static void answer(struct module *module, const struct block *block, const struc
     control_send(ask);
 }
 
-/* ---- the reading -------------------------------------------------------------------------------- */
+/* ---- the reading --------------------------------------------------------------------------------
+ */
 
 static void run_listing(struct job *job)
 {
@@ -135,7 +136,7 @@ static void read_used(struct module *module, struct block *block, struct ask *as
     listing->job = (struct job){.run = run_listing, .done = on_listed, .context = module};
     listing->ask = ask;
     listing->last_question = module->last_ask;
-    TAILQ_FOREACH(process, &block->processes, in_block)
+    TAILQ_FOREACH (process, &block->processes, in_block)
         if (is_listed(ask, process))
             listing->used[listing->n++].pid = process->pid;
     workers_submit(module->workers, &listing->job);

@@ -3,9 +3,9 @@
 #define PLUGIN_LISTING_H
 
 /*
- * list_block: what members use is read by a worker; then the list is made of the registry as it is at
- * that moment, so that it agrees with the events by its `seq`. Under a feed that cannot see births a
- * scan comes first. Called from the loop's thread.
+ * list_block: what members use is read by a worker; then the list is made of the registry as it is
+ * at that moment, so that it agrees with the events by its `seq`. Under a feed that cannot see
+ * births a scan comes first. Called from the loop's thread.
  */
 
 #include "plugin/control.h"

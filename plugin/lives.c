@@ -33,13 +33,14 @@ struct input {
 
 static void step(struct module *module, struct process *process, const struct input *input);
 
-/* ---- small things ------------------------------------------------------------------------------- */
+/* ---- small things -------------------------------------------------------------------------------
+ */
 
 /* An event's time makes a start time that can be off by the tick it fell into. */
 bool lives_is_read(const struct module *module, const struct block *block, uint64_t ask)
 {
     const struct process *process;
-    TAILQ_FOREACH(process, &module->reading, timed)
+    TAILQ_FOREACH (process, &module->reading, timed)
         if (process->block == block && process->ask <= ask)
             return true;
     return false;
@@ -79,17 +80,46 @@ static void take_command(struct module *module, struct process *process, const s
     command_release(&process->command);
     process->command = command;
     process->is_guess = !input->has_argv;
+    process->is_stale = false;
 }
 
-/* `started` by PROTOCOL.md, section 3.2, at birth; become() follows when it becomes a shell. Whose
- * parent is gone has the init of its namespace as one, or none. */
+/* Its new command could not be read, and the old one is not true any more. */
+static void drop_stale(struct process *process)
+{
+    if (process->is_stale)
+        command_release(&process->command);
+    process->is_stale = false;
+}
+
+static bool knows_command(const struct process *process)
+{
+    return process->command && !process->is_stale;
+}
+
+/* `started` by PROTOCOL.md, section 3.2: at birth, or, where what the parent is is still being
+ * read, as soon as that is known; become() follows when it becomes a shell. Whose parent is gone
+ * has the init of its namespace as one, or none. */
 static void decide_started(struct process *process)
 {
     const struct process *parent = process->parent;
+    process->started_open = false;
     if (process->root)
         return;
-    process->started = parent ? parent->started || (parent->command && parent->command->shell)
-                              : process->parent_pid <= 1;
+    if (!parent)
+        process->started = process->parent_pid <= 1;
+    else if (parent->started || parent->started_open || !knows_command(parent))
+        process->started_open = !(process->started = parent->started);
+    else
+        process->started = parent->command->shell;
+}
+
+/* The parent is known as well as it ever will be. */
+static void close_started(struct process *process, const struct process *parent)
+{
+    if (!process->started_open)
+        return;
+    process->started_open = false;
+    process->started = parent->started || (knows_command(parent) && parent->command->shell);
 }
 
 static void become(struct process *process)
@@ -98,7 +128,8 @@ static void become(struct process *process)
         process->started = true;
 }
 
-/* ---- questions ---------------------------------------------------------------------------------- */
+/* ---- questions ----------------------------------------------------------------------------------
+ */
 
 static void arm_settle(struct module *module, struct process *process)
 {
@@ -148,7 +179,8 @@ static void ask(struct module *module, struct process *process)
     tracker_op_submit(module->workers, op);
 }
 
-/* ---- actions ------------------------------------------------------------------------------------ */
+/* ---- actions ------------------------------------------------------------------------------------
+ */
 
 /* What it uses now. A read of /proc costs a quarter of a whole life, so under saturation it is
  * left out. */
@@ -164,8 +196,7 @@ static void free_children(struct module *module, struct process *process)
 {
     /* The list is newest first; they are to be told in the order of their births. */
     struct process *child, *before = NULL;
-    LIST_FOREACH(child, &process->children, sibling)
-    {
+    LIST_FOREACH (child, &process->children, sibling) {
         if (!child->waits || child->in_freed)
             continue;
         child->in_freed = true;
@@ -179,6 +210,9 @@ static void free_children(struct module *module, struct process *process)
 
 static void add(struct module *module, struct process *process, const struct input *input)
 {
+    drop_stale(process);
+    if (process->parent)
+        close_started(process, process->parent);
     become(process);
     process->started_at_ms = proc_clock_ms(&module->clock, process->start_ticks);
     process->block->n_told++;
@@ -191,6 +225,9 @@ static void forget(struct module *module, struct process *process, bool told)
     feed_unwatch(module->feed, process->pid);
     untime(module, process);
     free_children(module, process);
+    struct process *child;
+    LIST_FOREACH (child, &process->children, sibling)
+        close_started(child, process);
     if (process->in_freed)
         TAILQ_REMOVE(&module->freed, process, freed);
     struct block *block = process->block;
@@ -204,19 +241,31 @@ static void forget(struct module *module, struct process *process, bool told)
 static void settle(struct module *module, struct process *process)
 {
     bool places = tracker_traits(module->tracker) & TRACKER_HAS_PLACES;
-    bool sure = !process->is_guess && process->command && (feed_knows_places(module) || !places);
+    bool sure =
+        !process->is_guess && knows_command(process) && (feed_knows_places(module) || !places);
     step(module, process, &(struct input){.input = sure ? LIFE_SETTLED : LIFE_UNSURE});
 }
 
-/* Its parent has to be told first. True where that is done or there is none to wait for. */
+/* Its parent has to be told first, and what the parent is has to be known where that decides what
+ * the child is. True where that is done or there is none to wait for. */
 static bool parent_is_told(struct module *module, struct process *process)
 {
     struct process *parent = process->parent;
-    if (!parent || parent->block != process->block || life_is_told(parent->state))
+    if (!parent)
         return true;
     if (parent->state == LIFE_SETTLING)
         settle(module, parent);
-    return life_is_told(parent->state);
+    return life_is_told(parent->state) && !(process->started_open && parent->is_stale);
+}
+
+/* Tells its ancestors now, with what is known of them. */
+static void force_parent(struct module *module, struct process *process)
+{
+    struct process *parent = process->parent;
+    if (!parent || parent_is_told(module, process))
+        return;
+    force_parent(module, parent);
+    step(module, parent, &(struct input){.input = LIFE_NO_FACTS});
 }
 
 /* It would be told, but its parent's command is still being read: it waits for that. */
@@ -233,10 +282,12 @@ static void hold_back(struct module *module, struct process *process, const stru
 static void step(struct module *module, struct process *process, const struct input *input)
 {
     struct life_step to = life_next(process->state, input->input);
-    if ((to.actions & LIFE_ADD) && !parent_is_told(module, process) &&
-        !(to.actions & LIFE_ESCAPE)) {
-        hold_back(module, process, &to, input);
-        return;
+    if ((to.actions & LIFE_ADD) && !parent_is_told(module, process)) {
+        if (!(to.actions & LIFE_ESCAPE)) {
+            hold_back(module, process, &to, input);
+            return;
+        }
+        force_parent(module, process); /* it is elsewhere already and cannot wait */
     }
     bool was_told = life_is_told(process->state);
     module_log(module, WPS_LOG_TRACE, "pid %u of %s: %s + %s -> %s", process->pid,
@@ -261,8 +312,10 @@ static void step(struct module *module, struct process *process, const struct in
     if (to.actions & LIFE_ADD)
         add(module, process, input);
     if (to.actions & LIFE_RENEW) {
+        drop_stale(process);
         become(process);
         publish_exec(module, process, rss_now(module, process, input), input->by_scan);
+        free_children(module, process);
     }
     if (to.actions & LIFE_CHANGE)
         publish_changed(module, process, input->by_scan);
@@ -293,7 +346,8 @@ static void drive(struct module *module, struct process *process, const struct i
     tell_freed(module);
 }
 
-/* ---- births ------------------------------------------------------------------------------------- */
+/* ---- births -------------------------------------------------------------------------------------
+ */
 
 /* A life that is still there under a pid that was given to a new one: its end was lost. */
 static void end_older(struct module *module, uint32_t pid)
@@ -378,18 +432,18 @@ static void take_fork(struct module *module, const struct feed_event *event, str
 {
     if (find(module, event, event->time_ns))
         return; /* a scan or an assignment was faster */
-    struct process *maker = registry_process(&module->registry, event->creator ? event->creator
-                                                                               : event->parent);
+    struct process *maker =
+        registry_process(&module->registry, event->creator ? event->creator : event->parent);
     struct process *process = make_from(module, scope, event);
     if (!process)
         return;
-    registry_set_parent(process,
-                        find_parent(module, scope->block, event->parent, event->creator));
+    registry_set_parent(process, find_parent(module, scope->block, event->parent, event->creator));
     decide_started(process);
-    if (maker && maker->command)
+    if (maker && knows_command(maker)) {
         process->command = command_share(maker->command);
-    drive(module, process,
-          &(struct input){.input = process->command ? LIFE_FORK : LIFE_JOIN});
+        process->is_guess = maker->is_guess;
+    }
+    drive(module, process, &(struct input){.input = process->command ? LIFE_FORK : LIFE_JOIN});
     if (maker && maker->state == LIFE_SETTLING) {
         settle(module, maker);
         tell_freed(module);
@@ -403,13 +457,15 @@ static void join(struct module *module, const struct feed_event *event, struct s
     if (!process)
         return;
     registry_set_parent(process, find_parent(module, scope->block, event->parent, 0));
+    process->joined = true;
     process->root = assign_is_root(module, process);
     decide_started(process);
     take_command(module, process, &(struct input){.comm = event->comm}); /* until it is read */
     drive(module, process, &(struct input){.input = LIFE_JOIN});
 }
 
-/* ---- events ------------------------------------------------------------------------------------- */
+/* ---- events -------------------------------------------------------------------------------------
+ */
 
 /* The sub-scope that an event's cgroups name: the deepest one that is ours. */
 static struct scope *scope_of(struct module *module, const struct feed_event *event)
@@ -458,14 +514,7 @@ static void take_exec(struct module *module, const struct feed_event *event, str
         .argv = event->argv,
         .comm = event->comm,
     };
-    if (!event->has_argv) {
-        /* Until it is read, its name is all that is known of the new program. */
-        input.argv = (struct text){NULL, 0};
-        if (event->comm.size)
-            take_command(module, process, &input);
-        else
-            command_release(&process->command);
-    }
+    process->is_stale = !event->has_argv; /* readers were told the old one, so it stays till then */
     drive(module, process, &input);
 }
 
@@ -486,8 +535,8 @@ static void take_exit(struct module *module, const struct feed_event *event)
         end(module, process, event);
 }
 
-/* The ends of threads that other processors tell of may come behind an exec, and threads made before it
- * was known were not counted: is it really gone? */
+/* The ends of threads that other processors tell of may come behind an exec, and threads made
+ * before it was known were not counted: is it really gone? */
 static bool is_alive(const struct process *process)
 {
     struct proc_stat stat;
@@ -515,6 +564,8 @@ static void take_thread(struct module *module, const struct feed_event *event)
 static void take_move(struct module *module, const struct feed_event *event, struct scope *scope)
 {
     struct process *process = find(module, event, 0);
+    if (process)
+        process->changed_ns = event->time_ns;
     if (process && scope && scope->block == process->block) {
         if (scope == process->scope)
             return;
@@ -563,7 +614,8 @@ void lives_take(struct module *module, const struct feed_event *event)
     }
 }
 
-/* ---- what was found ------------------------------------------------------------------------------ */
+/* ---- what was found
+ * ------------------------------------------------------------------------------ */
 
 static struct input from_facts(enum life_input input, const struct process_facts *facts,
                                bool by_scan)
@@ -679,8 +731,7 @@ void lives_missed(struct module *module, struct process *process)
 void lives_left(struct module *module, struct process *process, const char *reason,
                 struct text where)
 {
-    drive(module, process,
-          &(struct input){.input = LIFE_LEAVE, .reason = reason, .where = where});
+    drive(module, process, &(struct input){.input = LIFE_LEAVE, .reason = reason, .where = where});
 }
 
 void lives_push_block(struct module *module, struct block *block)
@@ -688,13 +739,11 @@ void lives_push_block(struct module *module, struct block *block)
     struct process *process;
     if (block->n_told == block->n_processes)
         return;
-    TAILQ_FOREACH(process, &block->processes, in_block) /* telling takes nobody out of this list */
+    TAILQ_FOREACH (process, &block->processes, in_block) /* telling takes nobody out of this list */
         if (process->state == LIFE_SETTLING)
             settle(module, process);
     tell_freed(module);
 }
-
-/* ---- answers and timers -------------------------------------------------------------------------- */
 
 /* The sub-scope that a process's cgroup path names; null: none of ours. */
 static struct scope *scope_of_path(struct module *module, const char *path)
@@ -708,6 +757,41 @@ static struct scope *scope_of_path(struct module *module, const char *path)
     return registry_scope_for(&module->registry, block, text_of(name));
 }
 
+/* ---- one that a scan did not see, though it lives
+ * ------------------------------------------------- */
+
+static void on_checked(struct tracker_op *op, void *context)
+{
+    struct module *module = context;
+    struct process *process = registry_process(&module->registry, op->pid);
+    const struct process_facts *facts = op->result == 0 ? &op->facts.items[0] : NULL;
+    if (process && facts && lives_same(process, facts->stat.start_ticks) &&
+        facts->read_ns > process->changed_ns && !proc_has_ended(&facts->stat)) {
+        struct scope *scope = scope_of_path(module, facts->cgroup);
+        if (!scope || scope->block != process->block)
+            lives_left(module, process, "moved",
+                       facts->cgroup ? text_of(facts->cgroup) : (struct text){NULL, 0});
+        if (scope)
+            lives_seen(module, scope, facts, false, true);
+    }
+    tracker_op_free(op);
+}
+
+void lives_check(struct module *module, const struct process *process)
+{
+    struct tracker_op *op = tracker_op_new(module->tracker, TRACKER_FACTS, on_checked, module);
+    if (!op) {
+        module->counters.out_of_memory++;
+        return;
+    }
+    op->pid = process->pid;
+    op->wanted = FACTS_ARGV | FACTS_CGROUP;
+    tracker_op_submit(module->workers, op);
+}
+
+/* ---- answers and timers
+ * -------------------------------------------------------------------------- */
+
 void lives_joined(struct module *module, const struct process_facts *facts)
 {
     struct scope *scope = scope_of_path(module, facts->cgroup);
@@ -715,12 +799,13 @@ void lives_joined(struct module *module, const struct process_facts *facts)
         seen_first(module, scope, facts, false, false);
 }
 
-/* A child that is being born is in the root cgroup until the very end of fork, and the connector tells
- * of it a little before that: where it seems to be there, it is looked at again some times. */
+/* A child that is being born is in the root cgroup until the very end of fork, and the connector
+ * tells of it a little before that: where it seems to be there, it is looked at again some times.
+ */
 static bool is_early(struct process *process, const struct process_facts *facts)
 {
-    bool root = facts->cgroup && (strcmp(facts->cgroup, "/") == 0 ||
-                                  strncmp(facts->cgroup, "/..", 3) == 0);
+    bool root =
+        facts->cgroup && (strcmp(facts->cgroup, "/") == 0 || strncmp(facts->cgroup, "/..", 3) == 0);
     return root && process->state == LIFE_READING && process->early < EARLY_MAX &&
            ++process->early > 0;
 }
@@ -761,13 +846,33 @@ static void answer(struct module *module, struct process *process,
     drive(module, process, &input);
 }
 
+/* It is over, and its end was not told. A feed that tells ends before they can be seen, and that
+ * was drained before this answer was looked at, will not tell it any more: it was lost, or it was
+ * before the process was put into the block. */
+static bool is_ghost(const struct module *module, const struct process *process)
+{
+    return feed_knows_places(module) && !process->ended_ns;
+}
+
+static void bury(struct module *module, struct process *process)
+{
+    if (process->joined && process->state == LIFE_READING)
+        drive(module, process, &(struct input){.input = LIFE_STRANGER});
+    else
+        lives_missed(module, process);
+}
+
 static void on_facts(struct tracker_op *op, void *context)
 {
     struct module *module = context;
     struct process *process = registry_process(&module->registry, op->pid);
     const struct process_facts *facts = op->result == 0 ? &op->facts.items[0] : NULL;
     if (process && process->ask == op->tag) {
-        if (facts && lives_same(process, facts->stat.start_ticks))
+        bool there = facts && lives_same(process, facts->stat.start_ticks);
+        bool over = op->result == -ESRCH || (facts && (!there || proc_has_ended(&facts->stat)));
+        if (over && is_ghost(module, process))
+            bury(module, process);
+        else if (there)
             answer(module, process, facts);
         else
             drive(module, process, &(struct input){.input = LIFE_NO_FACTS});

@@ -4,8 +4,8 @@
 
 /*
  * The way of an event into the registry: whose it is, what the life table makes of it, and what is
- * published then. Feeds, scans, timers and answered questions all come through here, so each life is
- * told once and in order, whoever saw it. Called from the loop's thread.
+ * published then. Feeds, scans, timers and answered questions all come through here, so each life
+ * is told once and in order, whoever saw it. Called from the loop's thread.
  */
 
 #include "plugin/module.h"
@@ -13,17 +13,21 @@
 /* One event of the feed. */
 void lives_take(struct module *module, const struct feed_event *event);
 
-/* What a scan or an assignment found: the process is a member of the sub-scope. `root` counts where it
- * was not known yet. `by_scan` events say that a scan saw them. */
+/* What a scan or an assignment found: the process is a member of the sub-scope. `root` counts where
+ * it was not known yet. `by_scan` events say that a scan saw them. */
 void lives_seen(struct module *module, struct scope *scope, const struct process_facts *facts,
                 bool root, bool by_scan);
 
-/* One that came in by itself, by what was read of it: if it is in a block, it is told. All that happened
- * to it since is taken in afterwards by the caller. */
+/* One that came in by itself, by what was read of it: if it is in a block, it is told. All that
+ * happened to it since is taken in afterwards by the caller. */
 void lives_joined(struct module *module, const struct process_facts *facts);
 
 /* A scan did not find it, and it is no more. */
 void lives_missed(struct module *module, struct process *process);
+
+/* A scan did not find it, and it lives: a worker looks where it is. It may have changed its
+ * sub-scope while the scan walked. */
+void lives_check(struct module *module, const struct process *process);
 
 /* It is alive and in its block no more. `where` is the cgroup's path, or empty. */
 void lives_left(struct module *module, struct process *process, const char *reason,
@@ -32,7 +36,8 @@ void lives_left(struct module *module, struct process *process, const char *reas
 /* A command named the block: what settles in it is told now. */
 void lives_push_block(struct module *module, struct block *block);
 
-/* True where a member's command, asked for by question number `ask` or earlier, is not there yet. */
+/* True where a member's command, asked for by question number `ask` or earlier, is not there yet.
+ */
 bool lives_is_read(const struct module *module, const struct block *block, uint64_t ask);
 
 /* Timers: of settling, and of questions that were not answered. */

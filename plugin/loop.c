@@ -2,8 +2,8 @@
 
 /*
  * The loop. Between two waits it takes what the feed has, then what the workers finished, then what
- * clients ask. When events come at thousands a second it sleeps for up to a millisecond at a time, so
- * that one wake-up handles many; at ordinary rates it never waits for more.
+ * clients ask. When events come at thousands a second it sleeps for up to a millisecond at a time,
+ * so that one wake-up handles many; at ordinary rates it never waits for more.
  */
 
 #include "plugin/loop.h"
@@ -27,14 +27,15 @@
 #include "plugin/strangers.h"
 
 enum {
-    DRAIN = 4096,            /* events at a time, then others get their turn */
-    SATURATED_RATE = 4000,   /* events a second from which on they are gathered */
-    WINDOW_MS = 10,          /* over which the rate is taken */
-    GATHER_US = 1000,        /* how long at most */
-    ACTIVE_SCAN_MS = 2000,   /* how often at most a feed without places looks for moves */
+    DRAIN = 4096,          /* events at a time, then others get their turn */
+    SATURATED_RATE = 4000, /* events a second from which on they are gathered */
+    WINDOW_MS = 10,        /* over which the rate is taken */
+    GATHER_US = 1000,      /* how long at most */
+    ACTIVE_SCAN_MS = 2000, /* how often at most a feed without places looks for moves */
 };
 
-/* ---- the feed ----------------------------------------------------------------------------------- */
+/* ---- the feed -----------------------------------------------------------------------------------
+ */
 
 static void note_loss(struct module *module)
 {
@@ -49,7 +50,8 @@ static void note_loss(struct module *module)
     scan_after_loss(module, "overflow", now);
 }
 
-/* A feed that sees births but no places finds moves by scans, and those only while things happen. */
+/* A feed that sees births but no places finds moves by scans, and those only while things happen.
+ */
 static void scan_when_active(struct module *module)
 {
     uint64_t now = monotonic_ns();
@@ -152,7 +154,8 @@ static int watch_feed(struct module *module)
                            on_feed, module);
 }
 
-/* ---- workers and the host ------------------------------------------------------------------------ */
+/* ---- workers and the host
+ * ------------------------------------------------------------------------ */
 
 static int on_workers(sd_event_source *source, int fd, uint32_t events, void *context)
 {
@@ -173,13 +176,14 @@ static int on_stop(sd_event_source *source, int fd, uint32_t events, void *conte
     return 0;
 }
 
-/* ---- beginning and end --------------------------------------------------------------------------- */
+/* ---- beginning and end
+ * --------------------------------------------------------------------------- */
 
 static int add_timer(struct module *module, sd_event_source **source,
                      int (*handler)(sd_event_source *, uint64_t, void *))
 {
-    int r = sd_event_add_time(module->event, source, CLOCK_MONOTONIC, UINT64_MAX, 1, handler,
-                              module);
+    int r =
+        sd_event_add_time(module->event, source, CLOCK_MONOTONIC, UINT64_MAX, 1, handler, module);
     return r < 0 ? r : sd_event_source_set_enabled(*source, SD_EVENT_OFF);
 }
 
@@ -295,7 +299,8 @@ static void run(struct module *module)
     }
 }
 
-/* ---- the thread, and the host's side of it ------------------------------------------------------- */
+/* ---- the thread, and the host's side of it
+ * ------------------------------------------------------- */
 
 static void set_phase(struct module *module, int phase)
 {

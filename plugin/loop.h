@@ -9,16 +9,16 @@
 
 #include "plugin/module.h"
 
-/* Starts the thread; returns when the module can be used, or with the sentence why it cannot. Called
- * from the host's thread. */
+/* Starts the thread; returns when the module can be used, or with the sentence why it cannot.
+ * Called from the host's thread. */
 int loop_start(struct module *module, struct wps_error *error);
 
 /* Ends it: blocks are killed or left as they wish, then all is taken down and the thread joined.
  * -ETIMEDOUT: it still runs. Called from the host's thread. */
 int loop_stop(struct module *module, uint32_t deadline_ms, struct wps_error *error);
 
-/* Takes in what the feed has at this moment, so that what is answered next agrees with it. Called from
- * the loop's thread. */
+/* Takes in what the feed has at this moment, so that what is answered next agrees with it. Called
+ * from the loop's thread. */
 void loop_drain_feed(struct module *module);
 
 #endif

@@ -3,8 +3,8 @@
 #define PLUGIN_MODULE_H
 
 /*
- * The module's state, and who does what with it. All of it belongs to the loop's thread from start to
- * stop; the host's thread touches it only before and after.
+ * The module's state, and who does what with it. All of it belongs to the loop's thread from start
+ * to stop; the host's thread touches it only before and after.
  *
  *   loop       waits, drains the feed, keeps the timers
  *   lives      takes what feeds, scans and timers tell through the life table, into the registry
@@ -58,8 +58,8 @@ struct module {
     /* the loop's */
     sd_event *event;
     sd_event_source *feed_source, *settle_timer, *read_timer, *mark_timer, *retry_timer;
-    int stop_event; /* eventfd: the host wants us to stop */
-    bool stopping;  /* it said so */
+    int stop_event;                       /* eventfd: the host wants us to stop */
+    bool stopping;                        /* it said so */
     uint64_t busy_window_ns, busy_events; /* how many events came lately */
     bool saturated;
 
@@ -68,7 +68,7 @@ struct module {
     struct feed *feed;
     struct attempt_made attempts[ATTEMPTS_MAX];
     unsigned n_attempts;
-    const char *confidence;        /* of a block with nothing special */
+    const char *confidence; /* of a block with nothing special */
     char confidence_reason[256];
 
     struct registry registry;
@@ -85,11 +85,11 @@ struct module {
     uint64_t last_epoch;
     LIST_HEAD(, assignment) assignments;
 
-    TAILQ_HEAD(, block) marked;     /* by the time of their next block-mark */
+    TAILQ_HEAD(, block) marked;      /* by the time of their next block-mark */
     TAILQ_HEAD(, block) marked_late; /* the same, for the second one */
-    uint64_t mark_armed_ns;         /* when the mark timer will look; 0: it will not */
-    TAILQ_HEAD(, block) unsent;     /* whose events could not be handed over */
-    struct wire_out out;            /* for events, one at a time */
+    uint64_t mark_armed_ns;          /* when the mark timer will look; 0: it will not */
+    TAILQ_HEAD(, block) unsent;      /* whose events could not be handed over */
+    struct wire_out out;             /* for events, one at a time */
 
     struct control *control;
     struct counters counters;

@@ -23,8 +23,7 @@ struct row {
     const char *no, *yes; /* the two words of EITHER */
 };
 
-#define PLACE(member)                                                                              \
-    offsetof(struct options, member), sizeof(((struct options *)0)->member)
+#define PLACE(member) offsetof(struct options, member), sizeof(((struct options *)0)->member)
 
 static const struct row rows[] = {
     {"tracker", WORD_OF, PLACE(tracker), .words = tracker_names},
@@ -75,9 +74,9 @@ static int set_number(uint64_t *ret, const struct row *row, const char *value,
     errno = 0;
     unsigned long long number = strtoull(value, &end, 10);
     if (errno || end == value || *end || value[0] == '-' || number < row->min || number > row->max)
-        return wps_error_set(error, -EINVAL, "option %s: '%s' is not a whole number from %llu to %llu",
-                             row->key, value, (unsigned long long)row->min,
-                             (unsigned long long)row->max);
+        return wps_error_set(error, -EINVAL,
+                             "option %s: '%s' is not a whole number from %llu to %llu", row->key,
+                             value, (unsigned long long)row->min, (unsigned long long)row->max);
     *ret = number;
     return 0;
 }
@@ -104,8 +103,7 @@ static int set_text(char *ret, const struct row *row, const char *value, struct 
     return 0;
 }
 
-static int set_either(bool *ret, const struct row *row, const char *value,
-                      struct wps_error *error)
+static int set_either(bool *ret, const struct row *row, const char *value, struct wps_error *error)
 {
     if (strcmp(value, row->yes) != 0 && strcmp(value, row->no) != 0)
         return wps_error_set(error, -EINVAL, "option %s: '%s' is neither %s nor %s", row->key,

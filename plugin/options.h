@@ -29,8 +29,8 @@ struct options {
     uint64_t max_requests;             /* 4096: that wait for their answer */
 };
 
-/* Reads them. -EINVAL: an unknown key, or a value that is not allowed; the sentence names it and says
- * what is. */
+/* Reads them. -EINVAL: an unknown key, or a value that is not allowed; the sentence names it and
+ * says what is. */
 int options_read(struct options *ret, const struct wps_option *options, size_t n_options,
                  struct wps_error *error);
 

@@ -14,7 +14,8 @@ enum { MARK_MS = 1000, LATE_MARK_MS = 10000, RETRY_MS = 10 };
 
 static const char sender[] = "proctrack";
 
-/* ---- the hand-over ------------------------------------------------------------------------------ */
+/* ---- the hand-over ------------------------------------------------------------------------------
+ */
 
 /* The event that is packed in module->out. */
 static int hand_over(struct module *module, const struct block *block, const char *event)
@@ -105,7 +106,8 @@ static void tell(struct module *module, struct block *block, const char *event)
     mark_later(module, block);
 }
 
-/* ---- processes ---------------------------------------------------------------------------------- */
+/* ---- processes ----------------------------------------------------------------------------------
+ */
 
 static struct text source_of(bool by_scan)
 {
@@ -194,7 +196,8 @@ void publish_escaped(struct module *module, const struct process *process, const
     tell(module, process->block, EVENT_PROCESS_ESCAPED);
 }
 
-/* ---- blocks ------------------------------------------------------------------------------------- */
+/* ---- blocks -------------------------------------------------------------------------------------
+ */
 
 static void send_state(struct module *module, struct block *block, const char *name)
 {
@@ -224,8 +227,7 @@ void publish_block_changed(struct module *module, struct block *block)
 static void pack_resync(struct module *module, struct block *block, const char *reason,
                         uint64_t lost)
 {
-    struct block_resync event = {
-        .at = next_point(block), .reason = text_of(reason), .lost = lost};
+    struct block_resync event = {.at = next_point(block), .reason = text_of(reason), .lost = lost};
     wire_out_clear(&module->out);
     block_resync_pack(&module->out, &event);
 }
@@ -253,7 +255,8 @@ void publish_forget_block(struct module *module, struct block *block)
     block->unpublished = false;
 }
 
-/* ---- timers ------------------------------------------------------------------------------------- */
+/* ---- timers -------------------------------------------------------------------------------------
+ */
 
 static void send_mark(struct module *module, struct block *block)
 {

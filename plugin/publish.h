@@ -3,9 +3,9 @@
 #define PLUGIN_PUBLISH_H
 
 /*
- * Telling readers: each event of a block takes the next number of its sequence and goes to the host.
- * What the host cannot take now is counted, the block is marked, and a block-resync follows as soon as
- * there is room; nobody waits. Called from the loop's thread.
+ * Telling readers: each event of a block takes the next number of its sequence and goes to the
+ * host. What the host cannot take now is counted, the block is marked, and a block-resync follows
+ * as soon as there is room; nobody waits. Called from the loop's thread.
  */
 
 #include "plugin/module.h"

@@ -9,7 +9,6 @@
 
 #include "schemas/command_line.h"
 
-
 enum { SPARE_MAX = 1024 };
 
 void registry_init(struct registry *registry)
@@ -35,7 +34,8 @@ void registry_destroy(struct registry *registry)
     registry_init(registry);
 }
 
-/* ---- blocks ------------------------------------------------------------------------------------ */
+/* ---- blocks ------------------------------------------------------------------------------------
+ */
 
 struct block *registry_block(const struct registry *registry, struct text id)
 {
@@ -105,12 +105,13 @@ unsigned registry_n_blocks(const struct registry *registry)
     return HASH_CNT(by_id, registry->blocks);
 }
 
-/* ---- sub-scopes -------------------------------------------------------------------------------- */
+/* ---- sub-scopes --------------------------------------------------------------------------------
+ */
 
 struct scope *registry_scope(const struct block *block, struct text name)
 {
     struct scope *scope;
-    SLIST_FOREACH(scope, &block->scopes, in_block)
+    SLIST_FOREACH (scope, &block->scopes, in_block)
         if (text_is(name, scope->name))
             return scope;
     return NULL;
@@ -156,7 +157,8 @@ struct scope *registry_add_scope(struct registry *registry, struct block *block,
     return scope;
 }
 
-/* ---- processes --------------------------------------------------------------------------------- */
+/* ---- processes ---------------------------------------------------------------------------------
+ */
 
 struct process *registry_process(const struct registry *registry, uint32_t pid)
 {
@@ -224,7 +226,8 @@ unsigned registry_n_processes(const struct registry *registry)
     return HASH_CNT(by_pid, registry->processes);
 }
 
-/* ---- commands ---------------------------------------------------------------------------------- */
+/* ---- commands ----------------------------------------------------------------------------------
+ */
 
 struct command *command_new(struct text argv, bool cut, struct text comm)
 {

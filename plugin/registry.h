@@ -3,8 +3,8 @@
 #define PLUGIN_REGISTRY_H
 
 /*
- * The registry: block -> sub-scopes -> processes. Data and its lookups, nothing that publishes, asks
- * or waits. One thread alone touches it, so no lock guards it.
+ * The registry: block -> sub-scopes -> processes. Data and its lookups, nothing that publishes,
+ * asks or waits. One thread alone touches it, so no lock guards it.
  *
  * A process is in the registry from its birth in a block until all of it was told. Its identity is
  * pid and start time; a pid stands for one life at a time.
@@ -59,6 +59,9 @@ struct process {
     bool start_is_rough; /* start_ticks was made from an event's time */
     uint8_t early;       /* times that its facts were read before its birth was complete */
     bool is_guess;       /* its command was made of its name alone */
+    bool is_stale;       /* it replaced its program since its command was read */
+    bool joined;         /* came in from outside: its end may have been before that */
+    bool started_open;   /* `started` waits for its parent's command */
     bool waits;          /* to be told as soon as its parent is */
     bool in_freed;
 
@@ -112,11 +115,11 @@ struct block {
     bool kernel_empty;      /* nobody is in it; not all deaths may have been told */
     bool clearing;          /* its place is being removed */
 
-    unsigned kills;         /* at the workers */
-    unsigned busy;          /* operations at the workers that will come back to it, kills included */
-    struct asks makers;        /* ensure_tracker: answered when it is made, or made again */
-    struct asks removers;      /* remove: answered when it is gone, or late */
-    struct asks waiting;       /* assign_process: until a kill is over */
+    unsigned kills;       /* at the workers */
+    unsigned busy;        /* operations at the workers that will come back to it, kills included */
+    struct asks makers;   /* ensure_tracker: answered when it is made, or made again */
+    struct asks removers; /* remove: answered when it is gone, or late */
+    struct asks waiting;  /* assign_process: until a kill is over */
 
     bool scanning, scan_again; /* a scan is at the workers; another one is wanted behind it */
     bool unpublished;          /* an event could not be handed over: resync when there is room */
@@ -128,12 +131,12 @@ struct block {
 };
 
 struct registry {
-    struct block *blocks;          /* by id, in the order of their making */
+    struct block *blocks; /* by id, in the order of their making */
     struct block *blocks_by_place;
-    struct scope *scopes;          /* by place */
-    struct process *processes;     /* by pid */
+    struct scope *scopes;      /* by place */
+    struct process *processes; /* by pid */
     uint64_t last_life;
-    TAILQ_HEAD(, process) spare;   /* freed ones, for the next births */
+    TAILQ_HEAD(, process) spare; /* freed ones, for the next births */
     unsigned n_spare;
 };
 

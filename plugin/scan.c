@@ -11,7 +11,8 @@
 #include "plugin/lives.h"
 #include "plugin/publish.h"
 
-/* ---- what was found ----------------------------------------------------------------------------- */
+/* ---- what was found -----------------------------------------------------------------------------
+ */
 
 static int by_start(const void *a, const void *b)
 {
@@ -58,7 +59,7 @@ static uint32_t *snapshot(struct module *module, const struct block *block, size
         module->counters.out_of_memory++;
         return NULL;
     }
-    TAILQ_FOREACH(process, &block->processes, in_block)
+    TAILQ_FOREACH (process, &block->processes, in_block)
         pids[(*ret_n)++] = process->pid;
     return pids;
 }
@@ -74,7 +75,7 @@ static void miss(struct module *module, struct process *process)
     struct proc_stat stat;
     if (proc_stat_read(&stat, process->pid) == 0 && !proc_has_ended(&stat) &&
         lives_same(process, stat.start_ticks))
-        lives_left(module, process, "moved", (struct text){NULL, 0});
+        lives_check(module, process);
     else
         lives_missed(module, process);
 }
@@ -86,8 +87,8 @@ static void miss_others(struct module *module, struct block *block, uint64_t beg
     _cleanup_free_ uint32_t *pids = snapshot(module, block, &n);
     for (size_t i = 0; i < n; i++) {
         struct process *process = member(module, block, pids[i]);
-        if (process && process->scan_mark != module->scan_mark &&
-            process->changed_ns < began_ns && !process->ended_ns)
+        if (process && process->scan_mark != module->scan_mark && process->changed_ns < began_ns &&
+            !process->ended_ns)
             miss(module, process);
     }
 }
@@ -116,7 +117,8 @@ void scan_apply(struct module *module, struct block *block, const struct tracker
     miss_others(module, block, op->began_ns);
 }
 
-/* ---- asking for it ------------------------------------------------------------------------------ */
+/* ---- asking for it ------------------------------------------------------------------------------
+ */
 
 static void on_scan(struct tracker_op *op, void *context)
 {

@@ -3,9 +3,9 @@
 #define PLUGIN_SCAN_H
 
 /*
- * Comparing the registry with the kernel: at an interval where the feed wants it, after a loss, when a
- * block is adopted or listed under a feed that cannot see. The difference is published as ordinary
- * events. Called from the loop's thread.
+ * Comparing the registry with the kernel: at an interval where the feed wants it, after a loss,
+ * when a block is adopted or listed under a feed that cannot see. The difference is published as
+ * ordinary events. Called from the loop's thread.
  */
 
 #include "plugin/module.h"

@@ -3,8 +3,8 @@
 #define PLUGIN_SETUP_H
 
 /* Choosing tracker and feed: the best that works here, tried for real, or the ones that the options
- * force. What was tried and why not a better one is kept for describe and logged once. Called from the
- * loop's thread. */
+ * force. What was tried and why not a better one is kept for describe and logged once. Called from
+ * the loop's thread. */
 
 #include "plugin/module.h"
 

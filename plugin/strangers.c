@@ -66,20 +66,51 @@ static void free_stranger(struct stranger *stranger)
     free(stranger);
 }
 
+static struct stranger *make(struct module *module, uint32_t pid)
+{
+    struct stranger *stranger = calloc(1, sizeof *stranger);
+    if (!stranger) {
+        module->counters.out_of_memory++;
+        return NULL;
+    }
+    stranger->tag = ++module->last_ask;
+    HASH_ADD(hh, module->strangers, tag, sizeof stranger->tag, stranger);
+    if (!stranger->hh.tbl) {
+        module->counters.out_of_memory++;
+        free(stranger);
+        return NULL;
+    }
+    if (!stranger_of(module, pid))
+        add_relative(module, stranger, pid);
+    return stranger;
+}
+
+/* What was kept is taken in, behind what is known of it now. */
+static void take_in(struct module *module, struct stranger *stranger)
+{
+    for (size_t i = 0; i < stranger->n; i++)
+        lives_take(module, &stranger->kept[i]);
+    if (stranger->overflowed)
+        scan_all(module);
+    free_stranger(stranger);
+}
+
+static struct stranger *find(const struct module *module, uint64_t tag)
+{
+    struct stranger *stranger;
+    HASH_FIND(hh, module->strangers, &tag, sizeof tag, stranger);
+    return stranger;
+}
+
 static void on_answer(struct tracker_op *op, void *context)
 {
     struct module *module = context;
-    struct stranger *stranger;
-    HASH_FIND(hh, module->strangers, &op->tag, sizeof op->tag, stranger);
+    struct stranger *stranger = find(module, op->tag);
     if (stranger) {
         take_out(module, stranger);
         if (op->result == 0)
             lives_joined(module, &op->facts.items[0]);
-        for (size_t i = 0; i < stranger->n; i++)
-            lives_take(module, &stranger->kept[i]);
-        if (stranger->overflowed)
-            scan_all(module);
-        free_stranger(stranger);
+        take_in(module, stranger);
     }
     tracker_op_free(op);
 }
@@ -87,22 +118,30 @@ static void on_answer(struct tracker_op *op, void *context)
 void strangers_ask(struct module *module, uint32_t pid)
 {
     struct tracker_op *op = tracker_op_new(module->tracker, TRACKER_FACTS, on_answer, module);
-    struct stranger *stranger = calloc(1, sizeof *stranger);
-    if (!op || !stranger) {
-        module->counters.out_of_memory++;
+    struct stranger *stranger = op ? make(module, pid) : NULL;
+    if (!stranger) {
         tracker_op_free(op);
-        free(stranger);
         return;
     }
     op->pid = pid;
     op->wanted = FACTS_ARGV | FACTS_CGROUP;
-    op->tag = stranger->tag = ++module->last_ask;
-    HASH_ADD(hh, module->strangers, tag, sizeof stranger->tag, stranger);
-    if (stranger->hh.tbl)
-        add_relative(module, stranger, pid);
-    else
-        free(stranger);
+    op->tag = stranger->tag;
     tracker_op_submit(module->workers, op);
+}
+
+uint64_t strangers_begin(struct module *module, uint32_t pid)
+{
+    struct stranger *stranger = make(module, pid);
+    return stranger ? stranger->tag : 0;
+}
+
+void strangers_end(struct module *module, uint64_t number)
+{
+    struct stranger *stranger = number ? find(module, number) : NULL;
+    if (!stranger)
+        return;
+    take_out(module, stranger);
+    take_in(module, stranger);
 }
 
 static void keep(struct module *module, struct stranger *stranger, const struct feed_event *event)
@@ -132,8 +171,7 @@ bool strangers_keep(struct module *module, const struct feed_event *event)
     if (!module->relatives)
         return false;
     struct stranger *stranger = stranger_of(module, event->pid);
-    if (!stranger && event->kind == FEED_FORK &&
-        (stranger = stranger_of(module, event->parent)))
+    if (!stranger && event->kind == FEED_FORK && (stranger = stranger_of(module, event->parent)))
         add_relative(module, stranger, event->pid);
     if (!stranger)
         return false;

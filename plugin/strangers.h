@@ -3,10 +3,10 @@
 #define PLUGIN_STRANGERS_H
 
 /*
- * Processes that may have come into a block by themselves, under a feed that knows no places: when one
- * that nobody knows execs, a worker looks where it is. Until the answer is there, what happens to it and
- * to its descendants is kept and taken in afterwards, in order, so that nothing of theirs is missed if
- * they are members. Called from the loop's thread.
+ * Processes that may have come into a block by themselves, under a feed that knows no places: when
+ * one that nobody knows execs, a worker looks where it is. Until the answer is there, what happens
+ * to it and to its descendants is kept and taken in afterwards, in order, so that nothing of theirs
+ * is missed if they are members. Called from the loop's thread.
  */
 
 #include "plugin/module.h"
@@ -14,7 +14,13 @@
 /* Asks where it is. */
 void strangers_ask(struct module *module, uint32_t pid);
 
-/* True where the event is about one that is being asked about, or a descendant of one: it is kept. */
+/* The same for one that is being assigned: what happens to it and its descendants is kept from now
+ * on, until strangers_end with the number that this returns takes it in. 0: out of memory. */
+uint64_t strangers_begin(struct module *module, uint32_t pid);
+void strangers_end(struct module *module, uint64_t number);
+
+/* True where the event is about one that is being asked about, or a descendant of one: it is kept.
+ */
 bool strangers_keep(struct module *module, const struct feed_event *event);
 
 /* Forgets all of them; answers that come later are nobody's. */

@@ -33,7 +33,7 @@ void survivors_answer(struct module *module, struct block *block, struct ask *as
         control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
         return;
     }
-    TAILQ_FOREACH(process, &block->processes, in_block)
+    TAILQ_FOREACH (process, &block->processes, in_block)
         if (life_is_told(process->state))
             fill(&survivors[n++], process);
     remove_reply_pack(control_reply(ask), blocks_version(block), false, survivors, n);

@@ -27,15 +27,21 @@
 #define BLOCK_PREFIX "b-"
 #define SCOPE_PREFIX "s-"
 
-enum { PREFIX = 2, REMOVE_PATIENCE_MS = 1000, ASSIGN_ROUNDS = 64,
-       KILL_WAIT_MS = 16, KILL_ROUNDS = 2 };
+enum {
+    PREFIX = 2,
+    REMOVE_PATIENCE_MS = 1000,
+    ASSIGN_ROUNDS = 64,
+    KILL_WAIT_MS = 16,
+    KILL_ROUNDS = 2
+};
 
 struct cgroup_tracker {
     struct tracker tracker;
     char *root_in_hierarchy; /* the root's path as /proc/PID/cgroup tells it */
 };
 
-/* ---- names ------------------------------------------------------------------------------------- */
+/* ---- names -------------------------------------------------------------------------------------
+ */
 
 /* Directory of a block, or of a sub-scope where `scope` is not "". */
 static int directory_of(const struct tracker *tracker, const char *block, const char *scope,
@@ -64,7 +70,8 @@ static bool cgroup_procs_path(const struct tracker *tracker, const char *block, 
 /* Members may make cgroups of any name: only what can be an id is one. */
 static bool is_id(const char *part, size_t size)
 {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
     return part[0] != '.' && part[0] != '-' && strspn(part, alphabet) >= size;
 }
 
@@ -107,7 +114,8 @@ static bool cgroup_locate(const struct tracker *tracker, const char *path, char 
     return true;
 }
 
-/* ---- create, scan, remove, list ---------------------------------------------------------------- */
+/* ---- create, scan, remove, list ----------------------------------------------------------------
+ */
 
 static int make_directory(const char *path, struct wps_error *error)
 {
@@ -171,8 +179,8 @@ static int scan(struct tracker *tracker, struct tracker_op *op)
 }
 
 /* A fork can race the kill on kernels before early 2025, and a process whose leader left is not
- * reached, so after as long as a kill commonly takes the rest is ended one by one. What is left then
- * (in state D, say) is the caller's to wait for. */
+ * reached, so after as long as a kill commonly takes the rest is ended one by one. What is left
+ * then (in state D, say) is the caller's to wait for. */
 static int kill_thoroughly(const char *path)
 {
     for (int round = 0;; round++) {
@@ -192,9 +200,9 @@ static int kill_all(struct tracker *tracker, struct tracker_op *op)
     char path[TRACKER_PATH_MAX];
     int r = directory_of(tracker, op->block, op->scope, path);
     r = r < 0 ? r : kill_thoroughly(path);
-    return r < 0 ? wps_error_system(&op->error, r, "cannot kill the processes of block %s",
-                                    op->block)
-                 : 0;
+    return r < 0
+               ? wps_error_system(&op->error, r, "cannot kill the processes of block %s", op->block)
+               : 0;
 }
 
 static int remove_block(struct tracker *tracker, struct tracker_op *op)
@@ -265,7 +273,8 @@ static int list(struct tracker *tracker, struct tracker_op *op)
     return op->block[0] ? list_scopes_in(tracker, op, scope, 0, &n) : list_blocks(tracker, op);
 }
 
-/* ---- assign ------------------------------------------------------------------------------------ */
+/* ---- assign ------------------------------------------------------------------------------------
+ */
 
 /* Who must not be moved, whoever asks. */
 static int check_assignable(const struct tracker_op *op, const struct proc_stat *stat,
@@ -288,34 +297,45 @@ static int check_assignable(const struct tracker_op *op, const struct proc_stat 
     if (r < 0)
         return wps_error_system(error, r, "data.pid: cannot read process %u", op->pid);
     if (uid != op->client_uid)
-        return wps_error_set(error, -EPERM, "data.pid: process %u belongs to another user", op->pid);
+        return wps_error_set(error, -EPERM, "data.pid: process %u belongs to another user",
+                             op->pid);
     return 0;
 }
 
-static bool is_in(const struct cgroup_tracker *cgroup, const char *path, const char *block)
-{
-    char in_block[TRACKER_BLOCK_MAX + 1], in_scope[TRACKER_SCOPE_MAX + 1];
-    return cgroup_locate(&cgroup->tracker, path, in_block, in_scope) &&
-           strcmp(in_block, block) == 0;
-}
-
-/* Moves one process; tells its facts where it was moved. */
+/* Moves one process, if it is not where it is to be; tells its facts either way. Returns whether it
+ * was moved. */
 static int assign_one(struct cgroup_tracker *cgroup, struct tracker_op *op, const char *directory,
                       uint32_t pid)
 {
     struct process_facts facts;
+    char block[TRACKER_BLOCK_MAX + 1], scope[TRACKER_SCOPE_MAX + 1];
     int r = facts_read(&facts, pid, FACTS_ARGV | FACTS_CGROUP);
     if (r < 0)
         return r;
-    char block[TRACKER_BLOCK_MAX + 1], scope[TRACKER_SCOPE_MAX + 1];
-    bool there = facts.cgroup && cgroup_locate(&cgroup->tracker, facts.cgroup, block, scope) &&
-                 strcmp(block, op->block) == 0 && strcmp(scope, op->scope) == 0;
+    bool in_block = facts.cgroup && cgroup_locate(&cgroup->tracker, facts.cgroup, block, scope) &&
+                    strcmp(block, op->block) == 0;
+    /* The one that was asked for goes to its sub-scope; its descendants stay in theirs. */
+    bool there = in_block && (pid != op->pid || strcmp(scope, op->scope) == 0);
     r = there ? 0 : cgroupfs_move(directory, pid);
-    if (r < 0 || there) {
+    if (r < 0) {
         facts_clear(&facts);
         return r;
     }
-    return facts_list_add(&op->facts, &facts);
+    facts.moved = !there;
+    if (facts.moved) { /* what was read before is not true any more */
+        free(facts.cgroup);
+        facts.cgroup = NULL;
+    }
+    r = facts_list_add(&op->facts, &facts);
+    return r < 0 ? r : !there;
+}
+
+static bool is_listed(const struct tracker_op *op, uint32_t pid)
+{
+    for (size_t i = 0; i < op->facts.n; i++)
+        if (op->facts.items[i].pid == pid)
+            return true;
+    return false;
 }
 
 /* The descendants it has, as still linked by parent. What was moved before it forks again has its
@@ -325,23 +345,22 @@ static int assign_descendants(struct cgroup_tracker *cgroup, struct tracker_op *
 {
     for (int round = 0; round < ASSIGN_ROUNDS; round++) {
         _cleanup_free_ uint32_t *pids = NULL;
-        size_t n = 0, room = 0, moved = op->facts.n;
+        size_t n = 0, room = 0;
+        bool moved = false;
         int r = proc_children(op->pid, &pids, &n, &room);
         for (size_t i = 0; r == 0 && i < n; i++)
             r = proc_children(pids[i], &pids, &n, &room);
         if (r < 0)
             return r;
         for (size_t i = 0; i < n; i++) {
-            _cleanup_free_ char *path = NULL;
-            if (pids[i] == (uint32_t)getpid())
-                continue;
-            if (proc_cgroup_read(&path, pids[i]) < 0 || is_in(cgroup, path, op->block))
+            if (pids[i] == (uint32_t)getpid() || is_listed(op, pids[i]))
                 continue;
             r = assign_one(cgroup, op, directory, pids[i]);
             if (r < 0 && r != -ESRCH)
                 return r;
+            moved = moved || r == 1;
         }
-        if (op->facts.n == moved)
+        if (!moved)
             return 0;
     }
     return -ELOOP;
@@ -397,7 +416,8 @@ static int cgroup_run(struct tracker *tracker, struct tracker_op *op)
     return -ENOTSUP;
 }
 
-/* ---- opening ----------------------------------------------------------------------------------- */
+/* ---- opening -----------------------------------------------------------------------------------
+ */
 
 /* One name per instance, so that brokers side by side do not meet, and the same one again after a
  * restart (FNV-1a, for spreading only). */
@@ -434,8 +454,7 @@ static int find_root(struct cgroup_tracker *cgroup, const struct tracker_options
                              directory);
     if (r < 0)
         return r;
-    cgroup->tracker.root_fd = open(cgroup->tracker.root_path,
-                                   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cgroup->tracker.root_fd = open(cgroup->tracker.root_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (cgroup->tracker.root_fd < 0)
         return wps_error_system(error, -errno, "cannot open %s", cgroup->tracker.root_path);
     return 0;
@@ -451,8 +470,10 @@ static int learn_path(struct cgroup_tracker *cgroup, uint32_t pid, const char *n
         return wps_error_system(error, r, "cannot read the cgroup of a trial child");
     size_t size = strlen(path), tail = strlen(name);
     if (size <= tail || strcmp(path + size - tail, name) != 0)
-        return wps_error_set(error, -EXDEV, "a trial child is in %s and not in the cgroup it was "
-                                            "put into", path);
+        return wps_error_set(error, -EXDEV,
+                             "a trial child is in %s and not in the cgroup it was "
+                             "put into",
+                             path);
     path[size - tail - 1] = '\0';
     free(cgroup->root_in_hierarchy);
     cgroup->root_in_hierarchy = take_ptr(path);

@@ -4,7 +4,8 @@
 
 /*
  * The files of cgroup v2 (Documentation/admin-guide/cgroup-v2.rst), as far as they need no
- * controller. Nothing here knows of blocks. All of it can wait for the kernel; no state, any thread.
+ * controller. Nothing here knows of blocks. All of it can wait for the kernel; no state, any
+ * thread.
  */
 
 #include <stdbool.h>
@@ -13,26 +14,26 @@
 
 #include "base/error.h"
 
-/* Where the unified hierarchy is mounted, by /proc/self/mountinfo: the directory in which the cgroup
- * of this process is, and that cgroup's path as /proc/PID/cgroup tells it. Both owned by the caller.
- * -ENOENT: it is not mounted, or our cgroup is not visible in it. */
+/* Where the unified hierarchy is mounted, by /proc/self/mountinfo: the directory in which the
+ * cgroup of this process is, and that cgroup's path as /proc/PID/cgroup tells it. Both owned by the
+ * caller. -ENOENT: it is not mounted, or our cgroup is not visible in it. */
 int cgroupfs_own(char **ret_directory, char **ret_path, struct wps_error *error);
 
 /* Moves a process. A thin file write: -EACCES, -ESRCH, -EOPNOTSUPP and so on. */
 int cgroupfs_move(const char *directory, uint32_t pid);
 
-/* All processes in a cgroup and below it, sorted, each once. Owned by the caller. A directory that is
- * gone is empty. */
+/* All processes in a cgroup and below it, sorted, each once. Owned by the caller. A directory that
+ * is gone is empty. */
 int cgroupfs_members(const char *directory, uint32_t **ret_pids, size_t *ret_n);
 
-/* SIGKILL to everything in it and below, frozen or not: cgroup.kill (Linux 5.14), else as below. Once:
- * on kernels before early 2025 a fork may slip through, so look and repeat. A directory that is gone is
- * fine. */
+/* SIGKILL to everything in it and below, frozen or not: cgroup.kill (Linux 5.14), else as below.
+ * Once: on kernels before early 2025 a fork may slip through, so look and repeat. A directory that
+ * is gone is fine. */
 int cgroupfs_kill(const char *directory);
 
-/* The same by hand: freeze, SIGKILL to each process, thaw. It also ends what cgroup.kill does not: a
- * process whose leader left while other threads run on (the kernel signals the leader alone; seen on
- * Linux 6.18). */
+/* The same by hand: freeze, SIGKILL to each process, thaw. It also ends what cgroup.kill does not:
+ * a process whose leader left while other threads run on (the kernel signals the leader alone; seen
+ * on Linux 6.18). */
 int cgroupfs_kill_each(const char *directory);
 
 /* True where nobody is in it or below; also where it is gone. */

@@ -15,6 +15,7 @@ struct process_facts {
     uint64_t rss_bytes;
     struct text argv; /* owned */
     bool argv_cut;
+    bool moved;   /* ASSIGN: it was put there just now */
     char *cgroup; /* path in the unified hierarchy, owned; null where it was not asked for */
 };
 
@@ -23,8 +24,8 @@ enum facts_wanted {
     FACTS_CGROUP = 1 << 1,
 };
 
-/* Reads them; can take long: in a worker's thread. A zombie has its stat and nothing else. -ESRCH: it
- * is gone. -ENOMEM. On success the caller owns what they hold. */
+/* Reads them; can take long: in a worker's thread. A zombie has its stat and nothing else. -ESRCH:
+ * it is gone. -ENOMEM. On success the caller owns what they hold. */
 int facts_read(struct process_facts *ret, uint32_t pid, unsigned wanted);
 
 /* Frees what they hold. Zeroed ones are fine. */

@@ -41,7 +41,8 @@ static const struct feed_class *find_class(const char *name)
     return NULL;
 }
 
-/* ---- the trial --------------------------------------------------------------------------------- */
+/* ---- the trial ---------------------------------------------------------------------------------
+ */
 
 struct trial {
     uint32_t pid;
@@ -80,7 +81,8 @@ static int trial_wait(struct feed *feed, struct trial *trial, struct wps_error *
         poll(&pollfd, 1, (int)((deadline - now) / 1000000) + 1);
     }
     if (trial->status != W_EXITCODE(PROBE_EXIT, 0))
-        return wps_error_set(error, -EBADMSG, "a trial child's end was told with a wrong status %#x",
+        return wps_error_set(error, -EBADMSG,
+                             "a trial child's end was told with a wrong status %#x",
                              (unsigned)trial->status);
     return 0;
 }
@@ -127,7 +129,8 @@ static int trial_in_root(struct feed *feed, int root_fd, struct wps_error *error
     return r;
 }
 
-/* ---- the interface ----------------------------------------------------------------------------- */
+/* ---- the interface -----------------------------------------------------------------------------
+ */
 
 int feed_open(const char *name, const struct feed_options *options, struct feed **ret_feed,
               struct wps_error *error)

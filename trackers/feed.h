@@ -19,9 +19,9 @@
 #include "base/text.h"
 
 enum feed_event_kind {
-    FEED_FORK = 1, /* a process was born */
-    FEED_THREAD,   /* a process got one more thread (only feeds that count threads so) */
-    FEED_EXEC,     /* a process replaced its program, by whichever thread */
+    FEED_FORK = 1,    /* a process was born */
+    FEED_THREAD,      /* a process got one more thread (only feeds that count threads so) */
+    FEED_EXEC,        /* a process replaced its program, by whichever thread */
     FEED_THREAD_EXIT, /* a thread ended; whether the process did, the reader counts */
     FEED_EXIT,        /* a process ended: its last thread did */
     FEED_MOVE,        /* a process was moved to another cgroup */
@@ -82,8 +82,8 @@ struct feed;
 /* The feeds there are, best first, null at the end: "bpf", "netlink", "poll". */
 const char *const *feed_names(void);
 
-/* Opens a feed and tries it for real: subscribes, makes a child (without SIGCHLD to the process) and
- * sees its birth and end arrive. Takes up to a second: call it from a thread that may wait.
+/* Opens a feed and tries it for real: subscribes, makes a child (without SIGCHLD to the process)
+ * and sees its birth and end arrive. Takes up to a second: call it from a thread that may wait.
  * -ENOSYS: not built in; -EPERM and others: does not work here; the sentence says why and what to
  * do. On success the caller owns `*ret_feed`. */
 int feed_open(const char *name, const struct feed_options *options, struct feed **ret_feed,
@@ -98,13 +98,13 @@ unsigned feed_traits(const struct feed *feed); /* enum feed_trait */
 /* A descriptor that is readable while there is something to drain. The feed owns it. */
 int feed_fd(const struct feed *feed);
 
-/* Hands over what there is, at most about `max` events. Returns how many, so that a caller can share
- * its time; fewer than `max` means that it was emptied. A negative errno: the feed is dead, close
- * it. Loss is no error: see feed_lost. */
+/* Hands over what there is, at most about `max` events. Returns how many, so that a caller can
+ * share its time; fewer than `max` means that it was emptied. A negative errno: the feed is dead,
+ * close it. Loss is no error: see feed_lost. */
 int feed_drain(struct feed *feed, unsigned max, feed_sink *sink, void *context);
 
-/* How many events were lost so far, as exactly as the feed can know; it never falls. In the callback:
- * lost before this event. Behind a drain that emptied the feed: lost at all. Cheap. */
+/* How many events were lost so far, as exactly as the feed can know; it never falls. In the
+ * callback: lost before this event. Behind a drain that emptied the feed: lost at all. Cheap. */
 uint64_t feed_lost(const struct feed *feed);
 
 /* Asks to be told of the end of one process, for feeds with FEED_WATCHES; nothing for the others.

@@ -115,10 +115,9 @@ struct life_step life_next(enum life_state state, enum life_input input)
 const char *life_state_name(enum life_state state)
 {
     static const char *const names[LIFE_STATES] = {
-        [LIFE_UNBORN] = "unborn",       [LIFE_SETTLING] = "settling",
-        [LIFE_READING] = "reading",     [LIFE_DYING] = "dying",
-        [LIFE_LIVE] = "live",           [LIFE_REREADING] = "rereading",
-        [LIFE_FADING] = "fading",       [LIFE_DEAD] = "dead",
+        [LIFE_UNBORN] = "unborn", [LIFE_SETTLING] = "settling", [LIFE_READING] = "reading",
+        [LIFE_DYING] = "dying",   [LIFE_LIVE] = "live",         [LIFE_REREADING] = "rereading",
+        [LIFE_FADING] = "fading", [LIFE_DEAD] = "dead",
     };
     return names[state];
 }
@@ -126,15 +125,15 @@ const char *life_state_name(enum life_state state)
 const char *life_input_name(enum life_input input)
 {
     static const char *const names[LIFE_INPUTS] = {
-        [LIFE_FORK] = "fork",           [LIFE_JOIN] = "join",
-        [LIFE_EXEC] = "exec",           [LIFE_EXEC_BLIND] = "exec-blind",
-        [LIFE_THREAD] = "thread",       [LIFE_THREAD_EXIT] = "thread-exit",
-        [LIFE_EXIT] = "exit",           [LIFE_LEAVE] = "leave",
-        [LIFE_RESCOPE] = "rescope",     [LIFE_SETTLED] = "settled",
-        [LIFE_UNSURE] = "unsure",
-        [LIFE_FACTS] = "facts",         [LIFE_NO_FACTS] = "no-facts",
-        [LIFE_RELEASE] = "release",     [LIFE_EARLY] = "early",         [LIFE_STRANGER] = "stranger",
-        [LIFE_SEEN] = "seen",           [LIFE_SEEN_NEW] = "seen-new",
+        [LIFE_FORK] = "fork",         [LIFE_JOIN] = "join",
+        [LIFE_EXEC] = "exec",         [LIFE_EXEC_BLIND] = "exec-blind",
+        [LIFE_THREAD] = "thread",     [LIFE_THREAD_EXIT] = "thread-exit",
+        [LIFE_EXIT] = "exit",         [LIFE_LEAVE] = "leave",
+        [LIFE_RESCOPE] = "rescope",   [LIFE_SETTLED] = "settled",
+        [LIFE_UNSURE] = "unsure",     [LIFE_FACTS] = "facts",
+        [LIFE_NO_FACTS] = "no-facts", [LIFE_RELEASE] = "release",
+        [LIFE_EARLY] = "early",       [LIFE_STRANGER] = "stranger",
+        [LIFE_SEEN] = "seen",         [LIFE_SEEN_NEW] = "seen-new",
         [LIFE_MISSED] = "missed",
     };
     return names[input];

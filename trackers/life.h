@@ -3,25 +3,25 @@
 #define TRACKERS_LIFE_H
 
 /*
- * The life of a process in a block, as one table of states and inputs. Every feed drives this table,
- * so the feeds differ in what they see and never in what they mean. Pure: no time, no memory, no
- * process; any thread.
+ * The life of a process in a block, as one table of states and inputs. Every feed drives this
+ * table, so the feeds differ in what they see and never in what they mean. Pure: no time, no
+ * memory, no process; any thread.
  *
- * "Told" means that its `added` was published. What a reader is told is always: added, any number of
- * exec and changed, then one exited or one escaped.
+ * "Told" means that its `added` was published. What a reader is told is always: added, any number
+ * of exec and changed, then one exited or one escaped.
  */
 
 #include <stdint.h>
 
 enum life_state {
-    LIFE_UNBORN,   /* not a member */
-    LIFE_SETTLING, /* not told: an exec may come at once */
-    LIFE_READING,  /* not told: its command is being read, or its parent is told first */
-    LIFE_DYING,    /* not told, and it ended while it was read */
-    LIFE_LIVE,     /* told */
+    LIFE_UNBORN,    /* not a member */
+    LIFE_SETTLING,  /* not told: an exec may come at once */
+    LIFE_READING,   /* not told: its command is being read, or its parent is told first */
+    LIFE_DYING,     /* not told, and it ended while it was read */
+    LIFE_LIVE,      /* told */
     LIFE_REREADING, /* told: it replaced its program and the new command is being read */
-    LIFE_FADING,   /* told, and it ended while it was reread */
-    LIFE_DEAD,     /* all was told, or there was nothing to tell */
+    LIFE_FADING,    /* told, and it ended while it was reread */
+    LIFE_DEAD,      /* all was told, or there was nothing to tell */
     LIFE_STATES,
 };
 

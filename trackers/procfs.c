@@ -46,7 +46,8 @@ static ssize_t read_of_process(uint32_t pid, const char *file, char *buffer, siz
     return read_proc(path, buffer, room);
 }
 
-/* ---- stat -------------------------------------------------------------------------------------- */
+/* ---- stat --------------------------------------------------------------------------------------
+ */
 
 /* Takes one number from `*at`; fields are parted by single spaces. */
 static bool take_number(const char **at, const char *end, uint64_t *ret)
@@ -70,8 +71,17 @@ static bool take_number(const char **at, const char *end, uint64_t *ret)
 
 int proc_stat_parse(struct proc_stat *ret, struct text text)
 {
-    enum { FIRST = 4, PPID = 4, FLAGS = 9, UTIME = 14, STIME = 15, THREADS = 20, START = 22,
-           RSS = 24, STATUS = 52 };
+    enum {
+        FIRST = 4,
+        PPID = 4,
+        FLAGS = 9,
+        UTIME = 14,
+        STIME = 15,
+        THREADS = 20,
+        START = 22,
+        RSS = 24,
+        STATUS = 52
+    };
     const char *end = text.at + text.size;
     const char *open = text.size ? memchr(text.at, '(', text.size) : NULL;
     const char *close = text.size ? memrchr(text.at, ')', text.size) : NULL;
@@ -139,7 +149,8 @@ uint64_t proc_rss_bytes(uint32_t pid)
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* ---- argv, cgroup, uid ------------------------------------------------------------------------- */
+/* ---- argv, cgroup, uid -------------------------------------------------------------------------
+ */
 
 ssize_t proc_argv_read(char argv[static PROC_ARGV_MAX], uint32_t pid, bool *ret_cut)
 {
@@ -171,8 +182,8 @@ struct text proc_cgroup_parse(struct text text, bool *ret_deleted)
         size_t size = (size_t)((stop ? stop : end) - line);
         if (size >= 3 && memcmp(line, "0::", 3) == 0) {
             struct text path = {line + 3, size - 3};
-            *ret_deleted = path.size > tail &&
-                           memcmp(path.at + path.size - tail, deleted, tail) == 0;
+            *ret_deleted =
+                path.size > tail && memcmp(path.at + path.size - tail, deleted, tail) == 0;
             if (*ret_deleted)
                 path.size -= tail;
             return path;
@@ -233,7 +244,8 @@ bool proc_is_process(uint32_t pid)
     return read_status(pid, "\nTgid:\t", &tgid) == 0 && tgid == pid;
 }
 
-/* ---- lists of processes ------------------------------------------------------------------------ */
+/* ---- lists of processes ------------------------------------------------------------------------
+ */
 
 static int append(uint32_t **pids_p, size_t *n_p, size_t *room_p, uint32_t pid)
 {
@@ -304,7 +316,8 @@ int proc_children(uint32_t pid, uint32_t **pids_p, size_t *n_p, size_t *room_p)
     return 0;
 }
 
-/* ---- time -------------------------------------------------------------------------------------- */
+/* ---- time --------------------------------------------------------------------------------------
+ */
 
 static int64_t clock_ns(clockid_t id)
 {

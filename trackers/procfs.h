@@ -45,7 +45,8 @@ int proc_stat_read(struct proc_stat *ret, uint32_t pid);
 /* True where the number is a process's, and not that of one of its other threads. */
 bool proc_is_process(uint32_t pid);
 
-/* True where all of it ended: a leader that left is a zombie too, while its other threads run on. */
+/* True where all of it ended: a leader that left is a zombie too, while its other threads run on.
+ */
 bool proc_has_ended(const struct proc_stat *stat);
 
 /* True where the kernel made it for itself. */
@@ -76,7 +77,8 @@ int proc_list(uint32_t **ret_pids, size_t *ret_n);
  * /proc/PID/task/TID/children. */
 int proc_children(uint32_t pid, uint32_t **pids_p, size_t *n_p, size_t *room_p);
 
-/* ---- time -------------------------------------------------------------------------------------- */
+/* ---- time --------------------------------------------------------------------------------------
+ */
 
 /* The clock that processes' creation times are told in. One clock is made at start and used for
  * every process, so that the same life has the same number wherever it is named. */
@@ -90,7 +92,8 @@ struct proc_clock proc_clock_now(void);
 
 uint64_t proc_clock_ticks(const struct proc_clock *clock, uint64_t boottime_ns);
 uint64_t proc_clock_ms(const struct proc_clock *clock, uint64_t ticks);
-/* The way back. A time that no process can have been created at gives UINT64_MAX, which is nobody's. */
+/* The way back. A time that no process can have been created at gives UINT64_MAX, which is
+ * nobody's. */
 uint64_t proc_clock_ticks_of(const struct proc_clock *clock, uint64_t ms);
 
 /* CLOCK_BOOTTIME in nanoseconds. */

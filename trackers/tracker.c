@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What all trackers share: the list of them, the dispatch, the way of an operation through a worker. */
+/* What all trackers share: the list of them, the dispatch, the way of an operation through a
+ * worker. */
 
 #include "trackers/tracker.h"
 
@@ -67,11 +68,11 @@ bool tracker_procs_path(const struct tracker *tracker, const char *block, const 
     return tracker->class->procs_path && tracker->class->procs_path(tracker, block, scope, path);
 }
 
-/* ---- operations -------------------------------------------------------------------------------- */
+/* ---- operations --------------------------------------------------------------------------------
+ */
 
 struct tracker_op *tracker_op_new(struct tracker *tracker, enum tracker_op_kind kind,
-                                  void (*done)(struct tracker_op *op, void *context),
-                                  void *context)
+                                  void (*done)(struct tracker_op *op, void *context), void *context)
 {
     struct tracker_op *op = calloc(1, sizeof *op);
     if (!op)
@@ -96,8 +97,8 @@ static int read_facts(struct tracker_op *op)
 int tracker_op_run(struct tracker_op *op)
 {
     op->began_ns = boottime_ns();
-    op->result = op->kind == TRACKER_FACTS ? read_facts(op)
-                                           : op->tracker->class->run(op->tracker, op);
+    op->result =
+        op->kind == TRACKER_FACTS ? read_facts(op) : op->tracker->class->run(op->tracker, op);
     return op->result;
 }
 

@@ -3,12 +3,12 @@
 #define TRACKERS_TRACKER_H
 
 /*
- * A tracker owns who belongs to a block: it makes a block's place in the kernel, puts processes into
- * it, finds them, ends them, and takes the place away again. How births and deaths are learned is the
- * feed's question (feed.h).
+ * A tracker owns who belongs to a block: it makes a block's place in the kernel, puts processes
+ * into it, finds them, ends them, and takes the place away again. How births and deaths are learned
+ * is the feed's question (feed.h).
  *
- * Whatever can take the kernel's time is a `struct tracker_op`: a value that goes to a worker thread
- * and comes back with its result. What is not an op is quick and does not wait.
+ * Whatever can take the kernel's time is a `struct tracker_op`: a value that goes to a worker
+ * thread and comes back with its result. What is not an op is quick and does not wait.
  */
 
 #include <stdbool.h>
@@ -25,14 +25,15 @@ enum {
 };
 
 enum tracker_trait {
-    TRACKER_OWNS = 1 << 0,      /* nothing leaves unseen, whatever it does */
+    TRACKER_OWNS = 1 << 0,       /* nothing leaves unseen, whatever it does */
     TRACKER_HAS_PLACES = 1 << 1, /* blocks are cgroups: feeds can tell them by id */
-    TRACKER_TRACKS = 1 << 2,    /* it can have members at all */
+    TRACKER_TRACKS = 1 << 2,     /* it can have members at all */
 };
 
 struct tracker_options {
-    const char *cgroup_root; /* directory to make the blocks in; null or "": the tracker finds one */
-    const char *instance;    /* names this broker among others on the machine: its runtime directory */
+    const char
+        *cgroup_root;     /* directory to make the blocks in; null or "": the tracker finds one */
+    const char *instance; /* names this broker among others on the machine: its runtime directory */
 };
 
 struct tracker;
@@ -57,8 +58,8 @@ int tracker_root_fd(const struct tracker *tracker);
 /* Its path, for people; empty where there is none. */
 const char *tracker_root_path(const struct tracker *tracker);
 
-/* Which block and sub-scope a path of the unified hierarchy is in. `block` and `scope` have room for
- * the sizes above and their NULs. False: in none. Pure string work. */
+/* Which block and sub-scope a path of the unified hierarchy is in. `block` and `scope` have room
+ * for the sizes above and their NULs. False: in none. Pure string work. */
 bool tracker_locate(const struct tracker *tracker, const char *cgroup_path, char *block,
                     char *scope);
 
@@ -66,7 +67,8 @@ bool tracker_locate(const struct tracker *tracker, const char *cgroup_path, char
 bool tracker_procs_path(const struct tracker *tracker, const char *block, const char *scope,
                         char path[static TRACKER_PATH_MAX]);
 
-/* ---- operations -------------------------------------------------------------------------------- */
+/* ---- operations --------------------------------------------------------------------------------
+ */
 
 enum tracker_op_kind {
     TRACKER_CREATE, /* make block and sub-scope; fine where they are there already */
@@ -94,10 +96,11 @@ struct tracker_op {
     /* ---- result */
     int result; /* 0 or a negative errno, with a sentence */
     struct wps_error error;
-    uint64_t block_place;                 /* CREATE: its cgroup's id */
-    uint64_t scope_place[TRACKER_LEVELS]; /* CREATE: of each level of the sub-scope, outermost first */
-    int watch_fd;  /* CREATE: readable as POLLPRI when the block may have become empty; -1: none */
-    struct facts_list facts; /* ASSIGN: who was moved, itself first; SCAN, FACTS: who is there */
+    uint64_t block_place; /* CREATE: its cgroup's id */
+    uint64_t
+        scope_place[TRACKER_LEVELS]; /* CREATE: of each level of the sub-scope, outermost first */
+    int watch_fd; /* CREATE: readable as POLLPRI when the block may have become empty; -1: none */
+    struct facts_list facts; /* ASSIGN: itself first, then descendants; SCAN, FACTS: who is there */
     uint64_t began_ns;       /* SCAN: CLOCK_BOOTTIME when it began */
     char **names;            /* LIST: null at the end; owned */
 
@@ -120,8 +123,8 @@ int tracker_op_run(struct tracker_op *op);
 /* Frees it and what it still holds; closes watch_fd. */
 void tracker_op_free(struct tracker_op *op);
 
-/* True where the descriptor of CREATE says that nobody is in the block or below. Quick. It also arms
- * the descriptor for the next change: set the watch, then ask. */
+/* True where the descriptor of CREATE says that nobody is in the block or below. Quick. It also
+ * arms the descriptor for the next change: set the watch, then ask. */
 bool tracker_is_empty(int watch_fd);
 
 #endif

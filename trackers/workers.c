@@ -23,11 +23,11 @@ struct worker {
 
 struct workers {
     int event;
-    unsigned pending;  /* the owner's */
-    unsigned n;        /* threads made; the owner's */
+    unsigned pending;      /* the owner's */
+    unsigned n;            /* threads made; the owner's */
     pthread_mutex_t mutex; /* guards what follows */
-    pthread_cond_t wake; /* there is work, or the end */
-    pthread_cond_t left; /* the last thread has left; on CLOCK_MONOTONIC */
+    pthread_cond_t wake;   /* there is work, or the end */
+    pthread_cond_t left;   /* the last thread has left; on CLOCK_MONOTONIC */
     struct jobs todo, finished;
     bool ending;
     unsigned running; /* threads that have not left yet */
@@ -41,7 +41,8 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
-/* ---- in a worker's thread ---------------------------------------------------------------------- */
+/* ---- in a worker's thread ----------------------------------------------------------------------
+ */
 
 static void hand_back(struct workers *workers, struct job *job)
 {
@@ -78,7 +79,8 @@ static void *work(void *argument)
     return NULL;
 }
 
-/* ---- in the owner's thread --------------------------------------------------------------------- */
+/* ---- in the owner's thread ---------------------------------------------------------------------
+ */
 
 static int start_one(struct workers *workers)
 {

@@ -5,8 +5,8 @@
 /*
  * A few threads for what can take milliseconds or hang: writes to cgroup files, reads of another
  * process's memory. They get a value and send back a value, and never touch what the owner's thread
- * owns. Where all of them are held up, more are made, up to a limit, so that one process whose /proc
- * files hang costs itself a time-out and the others nothing.
+ * owns. Where all of them are held up, more are made, up to a limit, so that one process whose
+ * /proc files hang costs itself a time-out and the others nothing.
  *
  * All functions are called from the one owner's thread.
  */
@@ -45,8 +45,8 @@ void workers_submit(struct workers *workers, struct job *job);
 /* Calls `done` of each finished job; returns how many. */
 unsigned workers_reap(struct workers *workers);
 
-/* Looks whether all threads are held up while work waits, and then makes one more. To be called when
- * an answer is late. */
+/* Looks whether all threads are held up while work waits, and then makes one more. To be called
+ * when an answer is late. */
 void workers_relieve(struct workers *workers);
 
 /* Jobs submitted whose `done` was not called yet. */
@@ -54,8 +54,8 @@ unsigned workers_pending(const struct workers *workers);
 unsigned workers_threads(const struct workers *workers);
 
 /* Ends the threads when they have finished what is queued, and joins them until `deadline_ns`
- * (CLOCK_MONOTONIC). Jobs that finished are reaped first. -ETIMEDOUT: some still run; all is kept for
- * them, nothing is freed. On success the pointer is cleared. */
+ * (CLOCK_MONOTONIC). Jobs that finished are reaped first. -ETIMEDOUT: some still run; all is kept
+ * for them, nothing is freed. On success the pointer is cleared. */
 int workers_destroy(struct workers **workers_p, uint64_t deadline_ns);
 
 #endif

@@ -37,7 +37,8 @@ class Result(unittest.TestResult):
         self._told: set[str] = set()
 
     def _name(self, test: Any) -> str:
-        name = getattr(test, "_testMethodName", None) or str(test)
+        name = getattr(test, "_testMethodName", None) or \
+            str(test).replace("setUpClass", "the beginning of").replace("tearDownClass", "the end of")
         feed = os.environ.get("PROCTRACK_FEED")
         return f"{self._suite}{f' [{feed}]' if feed else ''}: " \
                f"{name.removeprefix('test_').replace('_', ' ')}"

@@ -162,8 +162,8 @@ static void look(struct known *known)
     describe(line, known->pid);
     if (strcmp(line, known->facts) == 0)
         return;
-    puts(line);
     memcpy(known->facts, line, sizeof line);
+    printf("%s t=%" PRIu64 "\n", line, boottime_ns()); /* it was so by then */
 }
 
 static void look_at_all(struct trace *trace)

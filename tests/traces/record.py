@@ -9,8 +9,8 @@ Numbers of processes are made up, from 5000001 on, higher than any kernel gives 
 started the command. Times are microseconds, from a time of our own on.
 
     fork thread exec thread-exit exit move   what the feed said (struct feed_event)
-    proc, gone                               what /proc says from here on; it stands before the event
-                                             at which it was read
+    proc, gone                               what /proc said when it was read, by the time `t`; it
+                                             stands before the event at which it was read
     = EVENT ...                              what is to be published, in this order
 
 What is to be published is not taken from the module: the model below follows PROTOCOL.md, for a
@@ -203,7 +203,7 @@ class Model:
         proc = self.proc.get(life.pid)
         if not proc:
             return True
-        if proc["state"] != "Z":
+        if proc["argv"]: # who is about to end, or whose leader left, shows none
             life.argv, life.comm = proc["argv"], proc["comm"]
         elif not life.argv:
             life.comm = proc["comm"]

@@ -77,6 +77,8 @@ size_t proc_members(const char *cgroup, uint32_t pids[static PROC_FAKES])
 {
     size_t n = 0;
     pthread_mutex_lock(&mutex);
+    while (is_shut)
+        pthread_cond_wait(&opened, &mutex);
     for (size_t i = 0; i < n_fakes; i++)
         if (is_below(fakes[i].cgroup, cgroup) && (fakes[i].state != 'Z' || fakes[i].threads > 1))
             pids[n++] = fakes[i].pid;

@@ -32,7 +32,7 @@ void proc_take_all(void);
  * returns how many. */
 size_t proc_members(const char *cgroup, uint32_t pids[static PROC_FAKES]);
 
-/* While it is shut, who reads a fake one waits. */
+/* While it is shut, who reads facts of a fake one, or asks for members, waits. */
 void proc_shut(bool shut);
 
 /* The functions that the linker puts in the place of the real ones. */

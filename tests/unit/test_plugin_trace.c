@@ -114,11 +114,14 @@ static void read_event_word(struct trace *trace, struct feed_event *event, const
         cr_assert_fail("an event has no '%s'", key);
 }
 
-static void read_fake_word(struct fake *fake, const char *key, char *value, uint64_t begin_ns)
+static void read_fake_word(struct trace_line *line, const char *key, char *value, uint64_t begin_ns)
 {
+    struct fake *fake = &line->fake;
     const uint64_t tick_ns = UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK);
     if (strcmp(key, "pid") == 0)
         fake->pid = (uint32_t)number(value);
+    else if (strcmp(key, "t") == 0)
+        line->time_ns = time_of(value, begin_ns);
     else if (strcmp(key, "parent") == 0)
         fake->parent = (uint32_t)number(value);
     else if (strcmp(key, "ticks") == 0) /* of 10 ms */
@@ -167,8 +170,10 @@ static void read_line(struct trace *trace, char *text, uint64_t begin_ns)
         if (line.kind == TRACE_EVENT)
             read_event_word(trace, &line.event, word, value, begin_ns);
         else
-            read_fake_word(&line.fake, word, value, begin_ns);
+            read_fake_word(&line, word, value, begin_ns);
     }
+    if (line.kind == TRACE_EVENT)
+        line.time_ns = line.event.time_ns;
     cr_assert_lt(trace->n_lines, TRACE_LINES);
     trace->lines[trace->n_lines++] = line;
 }

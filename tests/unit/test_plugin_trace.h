@@ -25,6 +25,7 @@ struct trace_line {
     enum trace_kind kind;
     struct feed_event event; /* TRACE_EVENT; its texts belong to the trace */
     struct fake fake;        /* TRACE_PROC; TRACE_GONE: its pid */
+    uint64_t time_ns;        /* of the event; by when it was read */
 };
 
 struct trace {

@@ -65,18 +65,40 @@ static void take_line(struct bench *bench, const struct trace_line *line, bool l
         bench_event(bench, &line->event);
 }
 
-static void behind_line(struct bench *bench, const struct replay *replay)
+/* What happened before an answer is taken in before it: so answers that tell of all that is there
+ * come when everything was said that had happened by then. */
+static bool is_caught_up(const struct trace *trace, size_t line)
 {
-    if (!replay->late)
-        bench_answer(bench);
+    uint64_t read_ns = 0;
+    for (size_t i = 0; i <= line; i++)
+        if (trace->lines[i].kind != TRACE_EVENT && trace->lines[i].time_ns > read_ns)
+            read_ns = trace->lines[i].time_ns;
+    for (size_t i = line + 1; i < trace->n_lines; i++)
+        if (trace->lines[i].kind == TRACE_EVENT && trace->lines[i].time_ns <= read_ns)
+            return false;
+    return true;
+}
+
+static void answer(struct bench *bench)
+{
+    proc_shut(false);
+    bench_answer(bench);
+    proc_shut(true);
+}
+
+static void behind_line(struct bench *bench, const struct trace *trace, size_t line,
+                        const struct replay *replay)
+{
+    bool looks = replay->scans || replay->lost;
+    bool answers = !replay->late && (!looks || is_caught_up(trace, line));
+    if (answers)
+        answer(bench);
     if (replay->settles)
         bench_settle(bench);
-    if (!replay->late)
-        bench_answer(bench);
-    if (replay->scans) {
+    if (answers && replay->scans)
         scan_all(&bench->module);
-        bench_answer(bench);
-    }
+    if (answers)
+        answer(bench);
     bench_check(bench);
 }
 
@@ -113,13 +135,15 @@ static struct bench *run(const struct trace *trace, const struct replay *replay)
     snprintf(label, sizeof label, "%s%s%s, event %zu lost", replay->path,
              replay->settles ? ", settling" : "", replay->scans ? ", scans" : "", replay->lost);
     bench->label = label;
+    proc_shut(true);
     for (size_t i = 0; i < trace->n_lines; i++) {
         n_events += trace->lines[i].kind == TRACE_EVENT;
         bool lost = trace->lines[i].kind == TRACE_EVENT && n_events == replay->lost;
         take_line(bench, &trace->lines[i], lost);
-        behind_line(bench, replay);
+        behind_line(bench, trace, i, replay);
     }
     bench->label = replay->path;
+    proc_shut(false);
     return bench;
 }
 

@@ -2,9 +2,9 @@
 
 /*
  * The bpf feed: reads the ring buffer that proctrack.bpf.c fills. The program filters by the cgroup
- * that it is given as root, so this feed needs one. Losses are counted in the kernel, in memory that
- * is mapped here: a record is lost only where the ring is full, that is, while there is something to
- * read, so asking behind a drain misses none.
+ * that it is given as root, so this feed needs one. Losses are counted in the kernel, in memory
+ * that is mapped here: a record is lost only where the ring is full, that is, while there is
+ * something to read, so asking behind a drain misses none.
  */
 
 #include <bpf/bpf.h>
@@ -24,7 +24,8 @@
 
 enum { RING_KIB_DEFAULT = 8 * 1024, RING_KIB_MAX = 1024 * 1024 };
 
-_Static_assert((int)BPF_PLACES == (int)FEED_PLACES && (int)BPF_COMM == (int)FEED_COMM, "the record carries the event");
+_Static_assert((int)BPF_PLACES == (int)FEED_PLACES && (int)BPF_COMM == (int)FEED_COMM,
+               "the record carries the event");
 
 struct bpf_feed {
     struct feed feed;
@@ -37,7 +38,8 @@ struct bpf_feed {
     unsigned left;
 };
 
-/* ---- records to events ------------------------------------------------------------------------- */
+/* ---- records to events -------------------------------------------------------------------------
+ */
 
 static void exec_event(struct feed_event *event, const struct bpf_record *record, size_t size)
 {
@@ -124,7 +126,8 @@ static int bpf_drain(struct feed *feed, unsigned max, feed_sink *sink, void *con
     return (int)(feed->received - before);
 }
 
-/* ---- opening ----------------------------------------------------------------------------------- */
+/* ---- opening -----------------------------------------------------------------------------------
+ */
 
 static int silent(enum libbpf_print_level level, const char *format, va_list args)
 {
@@ -135,7 +138,10 @@ static int silent(enum libbpf_print_level level, const char *format, va_list arg
 static unsigned ring_bytes(unsigned kib)
 {
     unsigned bytes = (unsigned)sysconf(_SC_PAGESIZE);
-    unsigned wanted = (kib == 0 ? RING_KIB_DEFAULT : kib > RING_KIB_MAX ? RING_KIB_MAX : kib) * 1024;
+    unsigned wanted = (kib == 0             ? RING_KIB_DEFAULT
+                       : kib > RING_KIB_MAX ? RING_KIB_MAX
+                                            : kib) *
+                      1024;
     while (bytes < wanted)
         bytes *= 2;
     return bytes;

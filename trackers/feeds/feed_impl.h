@@ -11,7 +11,8 @@ struct feed_class {
     const char *name;
     unsigned traits;
     /* Opens and subscribes; the trial is the caller's. */
-    int (*open)(const struct feed_options *options, struct feed **ret_feed, struct wps_error *error);
+    int (*open)(const struct feed_options *options, struct feed **ret_feed,
+                struct wps_error *error);
     void (*close)(struct feed *feed); /* frees the struct too */
     int (*drain)(struct feed *feed, unsigned max, feed_sink *sink, void *context);
     int (*watch)(struct feed *feed, uint32_t pid, uint64_t start_ns); /* null: nothing to do */

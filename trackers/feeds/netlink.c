@@ -4,9 +4,10 @@
  * The netlink feed: the kernel's process connector (linux/cn_proc.h). It tells of every process of
  * the machine, threads one by one, without argv and without cgroups.
  *
- * Each message has a number that counts per processor, before any filter; none is set here, so a gap
- * in the numbers of a processor is a loss, counted exactly. Where the socket says that it overflowed
- * (ENOBUFS) the loss is known before the gap is: one is counted at once and taken off the gap.
+ * Each message has a number that counts per processor, before any filter; none is set here, so a
+ * gap in the numbers of a processor is a loss, counted exactly. Where the socket says that it
+ * overflowed (ENOBUFS) the loss is known before the gap is: one is counted at once and taken off
+ * the gap.
  */
 
 #include <errno.h>
@@ -34,7 +35,8 @@ struct netlink_feed {
     char messages[BATCH][256];
 };
 
-/* ---- reading ----------------------------------------------------------------------------------- */
+/* ---- reading -----------------------------------------------------------------------------------
+ */
 
 static uint64_t clock_gap_ns(void)
 {
@@ -88,7 +90,8 @@ static int netlink_drain(struct feed *feed, unsigned max, feed_sink *sink, void 
     return (int)taken;
 }
 
-/* ---- opening ----------------------------------------------------------------------------------- */
+/* ---- opening -----------------------------------------------------------------------------------
+ */
 
 static int tell_kernel(int fd, enum proc_cn_mcast_op op)
 {

@@ -2,8 +2,8 @@
 #ifndef TRACKERS_FEEDS_NETLINK_MESSAGE_H
 #define TRACKERS_FEEDS_NETLINK_MESSAGE_H
 
-/* One message of the process connector: parsing and the watch over its numbers, apart from the socket
- * so that both can be tested. */
+/* One message of the process connector: parsing and the watch over its numbers, apart from the
+ * socket so that both can be tested. */
 
 #include "trackers/feed.h"
 

@@ -4,8 +4,8 @@
  * The part of the bpf feed that runs in the kernel: births, program changes, ends and moves of the
  * processes below one cgroup, filtered here so that all others cost a few loads.
  *
- * A process is tracked where its cgroup v2 ancestor at the root's level is the root. The level of the
- * root is found at the first fork below it (cgroup namespaces hide it from user space).
+ * A process is tracked where its cgroup v2 ancestor at the root's level is the root. The level of
+ * the root is found at the first fork below it (cgroup namespaces hide it from user space).
  */
 
 #include "kernel_types.h"
@@ -18,8 +18,8 @@
 #include "bpf_record.h"
 
 /* Set before loading. */
-const volatile __u64 root_id;      /* cgroup id of the root */
-const volatile __u32 ns_level;     /* depth of the reader's pid namespace */
+const volatile __u64 root_id;  /* cgroup id of the root */
+const volatile __u32 ns_level; /* depth of the reader's pid namespace */
 
 /* Shared with the reader, who maps it. */
 __s32 root_level = -1;
@@ -91,7 +91,8 @@ static __always_inline void put_places(struct bpf_record *record, struct cgroup 
     }
 }
 
-/* ---- what a record says ----------------------------------------------------------------------- */
+/* ---- what a record says -----------------------------------------------------------------------
+ */
 
 /* The number of a task's process in the reader's pid namespace; 0: it has none there. */
 static __always_inline __u32 pid_of(struct task_struct *task)
@@ -132,7 +133,8 @@ static __always_inline void send(struct bpf_record *record, __u64 size)
         __sync_fetch_and_add(&lost, 1);
 }
 
-/* ---- births, programs, ends, moves ------------------------------------------------------------- */
+/* ---- births, programs, ends, moves -------------------------------------------------------------
+ */
 
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
