@@ -155,6 +155,19 @@ static void unmake(struct module *module, struct block *block)
     registry_remove_block(&module->registry, block);
 }
 
+/* Those who waited ask again: at the latest they wait behind the first of them. */
+static void ensure_all(struct module *module, struct asks *makers)
+{
+    struct ask *ask;
+    while ((ask = TAILQ_FIRST(makers))) {
+        TAILQ_REMOVE(makers, ask, link);
+        if (module->stopping)
+            control_refuse(ask, ERRORCODE_INTERNAL, "the broker is going down");
+        else
+            blocks_ensure(module, ask);
+    }
+}
+
 /* The first of those who wait for the block gets its answer. */
 static void answer_maker(struct module *module, struct block *block, struct tracker_op *op)
 {
@@ -186,13 +199,13 @@ static void on_created(struct tracker_op *op, void *context)
     }
     answer_maker(module, block, op);
     tracker_op_free(op);
-    struct ask *next = TAILQ_FIRST(&block->makers);
-    if (next) {
-        TAILQ_REMOVE(&block->makers, next, link);
-        blocks_ensure(module, next);
-    } else if (block->state == BLOCK_MAKING) {
+    if (block->state == BLOCK_MAKING && TAILQ_EMPTY(&block->makers)) {
         unmake(module, block);
+        return;
     }
+    struct asks makers;
+    take_all(&block->makers, &makers);
+    ensure_all(module, &makers);
 }
 
 static struct block *new_block(struct module *module, struct ask *ask)
@@ -399,20 +412,13 @@ static void answer_removers(struct block *block)
 static void finish(struct module *module, struct block *block)
 {
     struct asks makers;
-    struct ask *ask;
     publish_block_removed(module, block, block->removal);
     answer_removers(block);
     take_all(&block->makers, &makers);
     sd_event_source_disable_unref(block->watch);
     sd_event_source_disable_unref(block->again);
     unmake(module, block);
-    while ((ask = TAILQ_FIRST(&makers))) {
-        TAILQ_REMOVE(&makers, ask, link);
-        if (module->stopping)
-            control_refuse(ask, ERRORCODE_INTERNAL, "the broker is going down");
-        else
-            blocks_ensure(module, ask);
-    }
+    ensure_all(module, &makers);
 }
 
 static void on_cleared(struct tracker_op *op, void *context)

@@ -5,6 +5,7 @@
 #include "plugin/lives.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -70,8 +71,17 @@ static void untime(struct module *module, struct process *process)
     process->due_ns = process->ask = 0;
 }
 
+static bool knows_command(const struct process *process)
+{
+    return process->command && !process->is_stale;
+}
+
 static void take_command(struct module *module, struct process *process, const struct input *input)
 {
+    /* No argv can be read of a process that is in the middle of exec, or whose leader left, or that
+     * is ending: that is no news where its command is known. */
+    if (input->argv.size == 0 && !input->has_argv && knows_command(process))
+        return;
     struct command *command = command_new(input->argv, input->argv_cut, input->comm);
     if (!command) {
         module->counters.out_of_memory++;
@@ -89,11 +99,6 @@ static void drop_stale(struct process *process)
     if (process->is_stale)
         command_release(&process->command);
     process->is_stale = false;
-}
-
-static bool knows_command(const struct process *process)
-{
-    return process->command && !process->is_stale;
 }
 
 /* `started` by PROTOCOL.md, section 3.2: at birth, or, where what the parent is is still being
@@ -179,6 +184,68 @@ static void ask(struct module *module, struct process *process)
     tracker_op_submit(module->workers, op);
 }
 
+/* ---- parents outside ----------------------------------------------------------------------------
+ */
+
+struct outsider {
+    UT_hash_handle hh; /* by pid */
+    uint32_t pid;
+    uint32_t children; /* members of a block */
+};
+
+static bool is_outsider(const struct module *module, uint32_t pid)
+{
+    struct outsider *outsider;
+    HASH_FIND(hh, module->outsiders, &pid, sizeof pid, outsider);
+    return outsider != NULL;
+}
+
+/* Links a newborn to its parent in the block, or notes the parent outside. */
+static void set_parent(struct module *module, struct process *process, struct process *parent)
+{
+    struct outsider *outsider;
+    registry_set_parent(process, parent);
+    if (parent || process->parent_pid <= 1 || feed_knows_places(module))
+        return;
+    HASH_FIND(hh, module->outsiders, &process->parent_pid, sizeof process->parent_pid, outsider);
+    if (!outsider) {
+        outsider = calloc(1, sizeof *outsider);
+        if (!outsider) {
+            module->counters.out_of_memory++;
+            return;
+        }
+        outsider->pid = process->parent_pid;
+        HASH_ADD(hh, module->outsiders, pid, sizeof outsider->pid, outsider);
+        if (!outsider->hh.tbl) {
+            free(outsider);
+            return;
+        }
+    }
+    outsider->children++;
+    process->has_outsider = true;
+}
+
+static void unset_outsider(struct module *module, const struct process *process)
+{
+    struct outsider *outsider;
+    if (!process->has_outsider)
+        return;
+    HASH_FIND(hh, module->outsiders, &process->parent_pid, sizeof process->parent_pid, outsider);
+    if (--outsider->children > 0)
+        return;
+    HASH_DEL(module->outsiders, outsider);
+    free(outsider);
+}
+
+void lives_clear(struct module *module)
+{
+    struct outsider *outsider, *next;
+    HASH_ITER (hh, module->outsiders, outsider, next) {
+        HASH_DEL(module->outsiders, outsider);
+        free(outsider);
+    }
+}
+
 /* ---- actions ------------------------------------------------------------------------------------
  */
 
@@ -220,6 +287,21 @@ static void add(struct module *module, struct process *process, const struct inp
     free_children(module, process);
 }
 
+/* An end is told of before /proc shows it. */
+static void remember_end(struct module *module, const struct process *process)
+{
+    size_t i = process->pid & (ENDS_KEPT - 1);
+    module->ends[i].pid = process->pid;
+    module->ends[i].start_ticks = process->start_ticks;
+}
+
+static bool has_been_told_dead(const struct module *module, uint32_t pid, uint64_t start_ticks)
+{
+    size_t i = pid & (ENDS_KEPT - 1);
+    return module->ends[i].pid == pid && module->ends[i].start_ticks + 2 >= start_ticks &&
+           start_ticks + 2 >= module->ends[i].start_ticks;
+}
+
 static void forget(struct module *module, struct process *process, bool told)
 {
     feed_unwatch(module->feed, process->pid);
@@ -231,6 +313,7 @@ static void forget(struct module *module, struct process *process, bool told)
     if (process->in_freed)
         TAILQ_REMOVE(&module->freed, process, freed);
     struct block *block = process->block;
+    unset_outsider(module, process);
     if (told)
         block->n_told--;
     registry_remove_process(&module->registry, process);
@@ -319,8 +402,10 @@ static void step(struct module *module, struct process *process, const struct in
     }
     if (to.actions & LIFE_CHANGE)
         publish_changed(module, process, input->by_scan);
-    if (to.actions & LIFE_END)
+    if (to.actions & LIFE_END) {
+        remember_end(module, process);
         publish_exited(module, process, input->by_scan);
+    }
     if (to.actions & LIFE_ESCAPE)
         publish_escaped(module, process, input->reason, input->where);
     if (to.actions & LIFE_FORGET)
@@ -386,6 +471,7 @@ static struct process *make(struct module *module, struct scope *scope, uint32_t
         return NULL;
     }
     process->start_ticks = start_ticks;
+    process->start_ns = start_ticks * (NS_PER_SECOND / module->clock.ticks_per_second);
     process->changed_ns = boottime_ns();
     return process;
 }
@@ -399,6 +485,7 @@ static struct process *make_from(struct module *module, struct scope *scope,
         make(module, scope, event->pid, proc_clock_ticks(&module->clock, start_ns));
     if (!process)
         return NULL;
+    process->start_ns = start_ns;
     process->start_is_rough = !event->start_ns;
     process->parent_pid = event->parent;
     return process;
@@ -437,7 +524,7 @@ static void take_fork(struct module *module, const struct feed_event *event, str
     struct process *process = make_from(module, scope, event);
     if (!process)
         return;
-    registry_set_parent(process, find_parent(module, scope->block, event->parent, event->creator));
+    set_parent(module, process, find_parent(module, scope->block, event->parent, event->creator));
     decide_started(process);
     if (maker && knows_command(maker)) {
         process->command = command_share(maker->command);
@@ -451,16 +538,20 @@ static void take_fork(struct module *module, const struct feed_event *event, str
 }
 
 /* It came into the block by itself, or was put there. */
-static void join(struct module *module, const struct feed_event *event, struct scope *scope)
+static void join(struct module *module, const struct feed_event *event, struct scope *scope,
+                 struct command *known)
 {
     struct process *process = make_from(module, scope, event);
     if (!process)
         return;
-    registry_set_parent(process, find_parent(module, scope->block, event->parent, 0));
+    set_parent(module, process, find_parent(module, scope->block, event->parent, 0));
     process->joined = true;
     process->root = assign_is_root(module, process);
     decide_started(process);
-    take_command(module, process, &(struct input){.comm = event->comm}); /* until it is read */
+    if (known)
+        process->command = command_share(known);
+    else
+        take_command(module, process, &(struct input){.comm = event->comm}); /* until it is read */
     drive(module, process, &(struct input){.input = LIFE_JOIN});
 }
 
@@ -489,7 +580,7 @@ static struct process *make_late(struct module *module, const struct feed_event 
     struct process *process = scope ? make_from(module, scope, event) : NULL;
     if (!process)
         return NULL;
-    registry_set_parent(process, find_parent(module, scope->block, event->parent, 0));
+    set_parent(module, process, find_parent(module, scope->block, event->parent, 0));
     decide_started(process);
     return process;
 }
@@ -502,7 +593,7 @@ static void take_exec(struct module *module, const struct feed_event *event, str
     if (!process) {
         if (!event->has_place && tracker_traits(module->tracker) & TRACKER_HAS_PLACES &&
             registry_n_blocks(&module->registry) > 0)
-            strangers_ask(module, event->pid);
+            strangers_ask(module, event->pid, false);
         return;
     }
     process->threads = 1;
@@ -573,13 +664,32 @@ static void take_move(struct module *module, const struct feed_event *event, str
         drive(module, process, &(struct input){.input = LIFE_RESCOPE});
         return;
     }
+    struct command *known = NULL;
     if (process) {
         bool assigned = scope && assign_runs(module, scope->block);
+        if (knows_command(process) && !process->is_guess)
+            known = command_share(process->command);
         lives_left(module, process, assigned ? "reassigned" : "moved",
                    assigned ? (struct text){NULL, 0} : event->path);
     }
     if (scope)
-        join(module, event, scope);
+        join(module, event, scope, known);
+    command_release(&known);
+}
+
+/* A feed that knows no places names the parent alone. A child by CLONE_PARENT has its maker's
+ * parent, who may be outside: so a child of a member's parent may be a member's. */
+static void take_birth(struct module *module, const struct feed_event *event, struct scope *scope)
+{
+    if (!event->has_place) {
+        struct process *parent = registry_process(&module->registry, event->parent);
+        scope = parent ? parent->scope : NULL;
+    }
+    if (scope)
+        take_fork(module, event, scope);
+    else if (!event->has_place && is_outsider(module, event->parent) &&
+             tracker_traits(module->tracker) & TRACKER_HAS_PLACES)
+        strangers_ask(module, event->pid, true);
 }
 
 void lives_take(struct module *module, const struct feed_event *event)
@@ -589,12 +699,7 @@ void lives_take(struct module *module, const struct feed_event *event)
     struct scope *scope = event->has_place ? scope_of(module, event) : NULL;
     switch (event->kind) {
     case FEED_FORK:
-        if (!event->has_place) {
-            struct process *parent = registry_process(&module->registry, event->parent);
-            scope = parent ? parent->scope : NULL;
-        }
-        if (scope)
-            take_fork(module, event, scope);
+        take_birth(module, event, scope);
         break;
     case FEED_EXEC:
         take_exec(module, event, scope);
@@ -622,7 +727,7 @@ static struct input from_facts(enum life_input input, const struct process_facts
 {
     return (struct input){
         .input = input,
-        .has_argv = true,
+        .has_argv = facts->argv.size > 0,
         .argv_cut = facts->argv_cut,
         .argv = facts->argv,
         .comm = text_of(facts->stat.comm),
@@ -634,6 +739,8 @@ static struct input from_facts(enum life_input input, const struct process_facts
 /* True where the facts tell another command than readers were told. */
 static bool tells_news(const struct process *process, const struct process_facts *facts)
 {
+    if (facts->argv.size == 0)
+        return false;
     struct command *now = command_new(facts->argv, facts->argv_cut, text_of(facts->stat.comm));
     bool news = now && !command_equal(now, process->command);
     command_release(&now);
@@ -668,10 +775,11 @@ static void seen_again(struct module *module, struct process *process, struct sc
 }
 
 /* It may have ended since it was read, and its end may have been told already. */
-static bool still_lives(const struct process_facts *facts)
+static bool still_lives(const struct module *module, const struct process_facts *facts)
 {
     struct proc_stat stat;
-    return proc_stat_read(&stat, facts->pid) == 0 && stat.start_ticks == facts->stat.start_ticks &&
+    return !has_been_told_dead(module, facts->pid, facts->stat.start_ticks) &&
+           proc_stat_read(&stat, facts->pid) == 0 && stat.start_ticks == facts->stat.start_ticks &&
            !proc_has_ended(&stat);
 }
 
@@ -690,7 +798,7 @@ static void seen_first(struct module *module, struct scope *scope,
         return;
     process->parent_pid = facts->stat.ppid;
     process->scan_mark = module->scan_mark;
-    registry_set_parent(process, find_parent(module, scope->block, facts->stat.ppid, 0));
+    set_parent(module, process, find_parent(module, scope->block, facts->stat.ppid, 0));
     process->root = root || assign_is_root(module, process);
     decide_started(process);
     watch(module, process);
@@ -716,7 +824,7 @@ void lives_seen(struct module *module, struct scope *scope, const struct process
     if (process) {
         process->scan_mark = module->scan_mark;
         seen_again(module, process, scope, facts, root, by_scan);
-    } else if (still_lives(facts)) {
+    } else if (still_lives(module, facts)) {
         seen_first(module, scope, facts, root, by_scan);
     }
 }
@@ -791,6 +899,17 @@ void lives_check(struct module *module, const struct process *process)
 
 /* ---- answers and timers
  * -------------------------------------------------------------------------- */
+
+bool lives_is_in_block(struct module *module, const struct process_facts *facts)
+{
+    return scope_of_path(module, facts->cgroup) != NULL;
+}
+
+bool lives_is_in_root(const struct process_facts *facts)
+{
+    return facts->cgroup &&
+           (strcmp(facts->cgroup, "/") == 0 || strncmp(facts->cgroup, "/..", 3) == 0);
+}
 
 void lives_joined(struct module *module, const struct process_facts *facts)
 {

@@ -22,6 +22,11 @@ void lives_seen(struct module *module, struct scope *scope, const struct process
  * happened to it since is taken in afterwards by the caller. */
 void lives_joined(struct module *module, const struct process_facts *facts);
 
+/* What was read of it says that it is in one of our blocks; or in the root cgroup, where a child
+ * that is being born is until the very end of fork. */
+bool lives_is_in_block(struct module *module, const struct process_facts *facts);
+bool lives_is_in_root(const struct process_facts *facts);
+
 /* A scan did not find it, and it is no more. */
 void lives_missed(struct module *module, struct process *process);
 
@@ -43,6 +48,9 @@ bool lives_is_read(const struct module *module, const struct block *block, uint6
 /* Timers: of settling, and of questions that were not answered. */
 int lives_on_settle_timer(sd_event_source *source, uint64_t now_us, void *module);
 int lives_on_read_timer(sd_event_source *source, uint64_t now_us, void *module);
+
+/* Frees what is kept of parents outside: at the end. */
+void lives_clear(struct module *module);
 
 /* True where a process with this start is the one that is meant. */
 bool lives_same(const struct process *process, uint64_t start_ticks);

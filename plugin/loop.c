@@ -248,6 +248,7 @@ static int unmake_all(struct module *module, uint64_t deadline_ns)
     if (r < 0)
         return r;
     strangers_clear(module);
+    lives_clear(module);
     control_close(&module->control);
     struct block *block, *next;
     HASH_ITER (by_id, module->registry.blocks, block, next) {

@@ -29,7 +29,10 @@
 #include "trackers/tracker.h"
 #include "trackers/workers.h"
 
-enum { ATTEMPTS_MAX = 8 };
+enum {
+    ATTEMPTS_MAX = 8,
+    ENDS_KEPT = 4096, /* a power of two */
+};
 
 /* One thing that was tried at start, for `describe`. */
 struct attempt_made {
@@ -75,10 +78,15 @@ struct module {
     struct proc_clock clock;
     TAILQ_HEAD(, process) settling; /* by the end of their settle time */
     TAILQ_HEAD(, process) reading;  /* by the deadline of their question */
-    TAILQ_HEAD(, process) freed;    /* whose parent was told */
+    struct {
+        uint32_t pid;
+        uint64_t start_ticks;
+    } ends[ENDS_KEPT]; /* the newest ends, by pid: /proc shows them as alive for a moment longer */
+    TAILQ_HEAD(, process) freed; /* whose parent was told */
     uint64_t last_ask;
     struct stranger *strangers; /* strangers.h */
     struct relative *relatives;
+    struct outsider *outsiders; /* processes in no block that are parents of members: lives.c */
     uint32_t scan_mark;
     uint64_t lost_seen;    /* of feed_lost */
     uint64_t next_scan_ns; /* CLOCK_MONOTONIC: not earlier, for feeds without places */

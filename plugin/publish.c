@@ -161,8 +161,7 @@ void publish_changed(struct module *module, const struct process *process, bool 
 
 void publish_exited(struct module *module, const struct process *process, bool by_scan)
 {
-    uint64_t tick_ns = NS_PER_SECOND / module->clock.ticks_per_second;
-    uint64_t start_ns = process->start_ticks * tick_ns;
+    uint64_t start_ns = process->start_ns;
     struct process_exit event = {
         .at = next_point(process->block),
         .pid = process->pid,
@@ -236,6 +235,7 @@ void publish_block_resync(struct module *module, struct block *block, const char
                           uint64_t lost)
 {
     pack_resync(module, block, reason, lost);
+    block->resync_seq = block->seq;
     tell(module, block, EVENT_BLOCK_RESYNC);
 }
 

@@ -48,6 +48,7 @@ struct process {
     uint32_t threads;    /* counted by feeds that tell of threads; else 1 */
     uint32_t scan_mark;  /* of the last scan that saw it */
     uint64_t start_ticks;
+    uint64_t start_ns;      /* the same, as exactly as it is known */
     uint64_t started_at_ms; /* fixed when it is told */
     uint64_t changed_ns;    /* CLOCK_BOOTTIME of the newest event that was taken in */
     uint64_t due_ns;        /* CLOCK_MONOTONIC, while timed */
@@ -60,6 +61,7 @@ struct process {
     uint8_t early;       /* times that its facts were read before its birth was complete */
     bool is_guess;       /* its command was made of its name alone */
     bool is_stale;       /* it replaced its program since its command was read */
+    bool has_outsider;   /* its parent is outside, and noted: lives.c */
     bool joined;         /* came in from outside: its end may have been before that */
     bool started_open;   /* `started` waits for its parent's command */
     bool waits;          /* to be told as soon as its parent is */
@@ -122,6 +124,7 @@ struct block {
     struct asks waiting;  /* assign_process: until a kill is over */
 
     bool scanning, scan_again; /* a scan is at the workers; another one is wanted behind it */
+    uint64_t resync_seq;       /* of the newest block-resync; 0: none */
     bool unpublished;          /* an event could not be handed over: resync when there is room */
     TAILQ_ENTRY(block) unsent;
 

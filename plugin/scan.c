@@ -169,8 +169,12 @@ void scan_after_loss(struct module *module, const char *reason, uint64_t lost)
     HASH_ITER (by_id, module->registry.blocks, block, next) {
         if (block->state == BLOCK_MAKING)
             continue;
-        module->counters.resyncs++;
-        publish_block_resync(module, block, reason, lost);
+        /* One that was told so and of which nothing was told since needs to be scanned alone: many
+         * losses in a storm are not many resyncs of every block. */
+        if (block->resync_seq == 0 || block->resync_seq != block->seq) {
+            module->counters.resyncs++;
+            publish_block_resync(module, block, reason, lost);
+        }
         scan_block(module, block);
     }
 }

@@ -9,7 +9,10 @@
 #include "plugin/lives.h"
 #include "plugin/scan.h"
 
-enum { KEPT_MAX = 16384 }; /* events of one stranger and its descendants */
+enum {
+    KEPT_MAX = 16384, /* events of one stranger and its descendants */
+    EARLY_MAX = 16,   /* questions about one that is being born */
+};
 
 struct stranger {
     UT_hash_handle hh; /* by tag */
@@ -17,6 +20,9 @@ struct stranger {
     struct feed_event *kept;
     size_t n, room;
     bool overflowed;
+    unsigned
+        early; /* questions left, where it may be in the root cgroup because it is being born */
+    struct facts_list held; /* its own answer, while its parent is asked about */
 };
 
 /* One of those that a stranger's answer decides about. */
@@ -62,6 +68,7 @@ static void take_out(struct module *module, struct stranger *stranger)
 
 static void free_stranger(struct stranger *stranger)
 {
+    facts_list_clear(&stranger->held);
     free(stranger->kept);
     free(stranger);
 }
@@ -102,20 +109,54 @@ static struct stranger *find(const struct module *module, uint64_t tag)
     return stranger;
 }
 
+static void ask_again(struct module *module, struct tracker_op *op, uint32_t pid)
+{
+    facts_list_clear(&op->facts);
+    op->pid = pid;
+    tracker_op_submit(module->workers, op);
+}
+
+/* Its parent may be a member that nobody knows either, and is to be told first. True: it is asked
+ * about now. */
+static bool ask_about_parent(struct module *module, struct stranger *stranger,
+                             struct tracker_op *op)
+{
+    const struct process_facts *facts = &op->facts.items[0];
+    uint32_t parent = facts->stat.ppid;
+    if (stranger->held.n || parent <= 1 || registry_process(&module->registry, parent) ||
+        !lives_is_in_block(module, facts))
+        return false;
+    stranger->held = op->facts;
+    op->facts = (struct facts_list){0};
+    ask_again(module, op, parent);
+    return true;
+}
+
 static void on_answer(struct tracker_op *op, void *context)
 {
     struct module *module = context;
     struct stranger *stranger = find(module, op->tag);
+    if (stranger && op->result == 0) {
+        if (stranger->early && lives_is_in_root(&op->facts.items[0])) {
+            stranger->early--;
+            ask_again(module, op, op->pid);
+            return;
+        }
+        if (ask_about_parent(module, stranger, op))
+            return;
+    }
     if (stranger) {
         take_out(module, stranger);
         if (op->result == 0)
             lives_joined(module, &op->facts.items[0]);
+        if (stranger->held.n)
+            lives_joined(module, &stranger->held.items[0]);
         take_in(module, stranger);
     }
     tracker_op_free(op);
 }
 
-void strangers_ask(struct module *module, uint32_t pid)
+void strangers_ask(struct module *module, uint32_t pid, bool born)
 {
     struct tracker_op *op = tracker_op_new(module->tracker, TRACKER_FACTS, on_answer, module);
     struct stranger *stranger = op ? make(module, pid) : NULL;
@@ -123,6 +164,7 @@ void strangers_ask(struct module *module, uint32_t pid)
         tracker_op_free(op);
         return;
     }
+    stranger->early = born ? EARLY_MAX : 0;
     op->pid = pid;
     op->wanted = FACTS_ARGV | FACTS_CGROUP;
     op->tag = stranger->tag;

@@ -11,8 +11,9 @@
 
 #include "plugin/module.h"
 
-/* Asks where it is. */
-void strangers_ask(struct module *module, uint32_t pid);
+/* Asks where it is. `born`: it was born just now, and is in no cgroup of its own yet for a moment.
+ */
+void strangers_ask(struct module *module, uint32_t pid, bool born);
 
 /* The same for one that is being assigned: what happens to it and its descendants is kept from now
  * on, until strangers_end with the number that this returns takes it in. 0: out of memory. */

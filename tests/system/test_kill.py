@@ -143,8 +143,9 @@ class Kill(SystemCase):
 
     def test_a_block_serves_on_after_kill_tree(self) -> None:
         block = self.block()
-        for _ in range(3):
-            odd, _ = self.tree(block, "hold")
+        for _ in range(5):
+            odd = self.outside("hold")
+            block.assign(odd.pid)  # it waits until a kill is over: what joins by itself may be killed
             self.assertEqual(set(block.listed()), {odd.pid})
             self.assertIs(self.control("kill_tree", block_id=block.id)["ok"], True)
             block.check_end(odd.pid, ("signal", 9))
