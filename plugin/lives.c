@@ -923,10 +923,8 @@ void lives_joined(struct module *module, const struct process_facts *facts)
  */
 static bool is_early(struct process *process, const struct process_facts *facts)
 {
-    bool root =
-        facts->cgroup && (strcmp(facts->cgroup, "/") == 0 || strncmp(facts->cgroup, "/..", 3) == 0);
-    return root && process->state == LIFE_READING && process->early < EARLY_MAX &&
-           ++process->early > 0;
+    return lives_is_in_root(facts) && process->state == LIFE_READING &&
+           process->early < EARLY_MAX && ++process->early > 0;
 }
 
 /* Where a feed knows no places, the answer says where it really is. True: where we thought. */

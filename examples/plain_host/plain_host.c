@@ -2,11 +2,13 @@
 
 /*
  * A plain host: loads a wps plugin into a program that is no broker, makes a block over its control
- * socket, lists it, takes it away, and stops. It knows the plugin header, ZeroMQ and msgpack, no more.
+ * socket, lists it, takes it away, and stops. It knows the plugin header, ZeroMQ and msgpack, no
+ * more.
  *
  *     plain_host [--silent] [--rounds=N] [--wait] DIRECTORY PLUGIN [KEY=VALUE]...
  *
- * --silent offers no `publish`; --rounds does it all N times; --wait runs until standard input ends.
+ * --silent offers no `publish`; --rounds does it all N times; --wait runs until standard input
+ * ends.
  */
 
 #include <dlfcn.h>
@@ -38,7 +40,8 @@ static int on_publish(void *context, const struct wps_event *event)
     return 0;
 }
 
-/* Sends {command, data: {block_id: "plain"}} and waits for the reply. True unless it is an error. */
+/* Sends {command, data: {block_id: "plain"}} and waits for the reply. True unless it is an error.
+ */
 static bool ask(void *context, const char *endpoint, const char *command)
 {
     char body[256], reply[65536];
@@ -70,8 +73,8 @@ static bool ask(void *context, const char *endpoint, const char *command)
 static bool use(void *context, const struct wps_plugin *plugin, void *state, bool wait)
 {
     const char *name = NULL, *control = plugin->endpoint ? plugin->endpoint(state, 0, &name) : NULL;
-    bool ok = control && ask(context, control, "ensure_tracker") &&
-              ask(context, control, "list_block");
+    bool ok =
+        control && ask(context, control, "ensure_tracker") && ask(context, control, "list_block");
     fflush(stdout);
     while (ok && wait && getchar() != EOF)
         ;
@@ -129,7 +132,8 @@ int main(int argc, char **argv)
             wait = true;
     }
     if (argc - i < 2)
-        return fail("usage", "plain_host [--silent] [--rounds=N] [--wait] DIRECTORY PLUGIN ...") + 64;
+        return fail("usage", "plain_host [--silent] [--rounds=N] [--wait] DIRECTORY PLUGIN ...") +
+               64;
     host.runtime_dir = argv[i++];
     const char *file = argv[i++];
     for (; i < argc && n_options < OPTIONS_MAX; i++) {

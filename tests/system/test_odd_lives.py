@@ -183,6 +183,15 @@ class OddLives(SystemCase):
     def test_a_chain_of_forks_is_seen_whole(self) -> None:
         self.whole_life("fork-chain", 100)
 
+    def test_what_one_that_just_joined_forks_is_seen_whole(self) -> None:
+        if not self.tells_all:
+            self.skipTest("a scan sees what is there when it looks")
+        block = self.block()
+        odd = block.odd("fork-chain", 50)  # it forks before anybody can have looked where it is
+        self.assertEqual(odd.finish(), 0)
+        self.assertEqual(len(odd.births()), 50)
+        block.check_ends(odd)
+
     def test_a_chain_of_execs_is_one_life_and_ends_as_the_last(self) -> None:
         block = self.block()
         odd = block.odd("exec-chain", 20)

@@ -22,8 +22,7 @@
 
 enum { ANSWER_MS = 20000, FAR_US = 1000 * 1000000 };
 
-/* ---- the feed ----------------------------------------------------------------------------------
- */
+/* ---- the feed ------------------------------------------------------------------------------- */
 
 struct fake_feed {
     struct feed feed;
@@ -71,8 +70,7 @@ static struct feed *open_feed(const char *name)
     return NULL;
 }
 
-/* ---- the tracker -------------------------------------------------------------------------------
- */
+/* ---- the tracker ---------------------------------------------------------------------------- */
 
 /* "/root/b-BLOCK/s-SCOPE/s-SCOPE/whatever" */
 static bool fake_locate(const struct tracker *tracker, const char *path, char *block, char *scope)
@@ -135,8 +133,7 @@ static struct tracker *open_tracker(void)
     return tracker;
 }
 
-/* ---- what a reader knows -----------------------------------------------------------------------
- */
+/* ---- what a reader knows -------------------------------------------------------------------- */
 
 struct member {
     struct member *next;
@@ -208,8 +205,7 @@ static void free_members(struct bench *bench)
     }
 }
 
-/* ---- the law -----------------------------------------------------------------------------------
- */
+/* ---- the law -------------------------------------------------------------------------------- */
 
 static const struct told *last_of_block(const struct bench *bench, const char *block)
 {
@@ -246,8 +242,7 @@ static void hold_to_the_law(struct bench *bench, const struct told *told)
         take_later(bench, told);
 }
 
-/* ---- the host ----------------------------------------------------------------------------------
- */
+/* ---- the host ------------------------------------------------------------------------------- */
 
 static void copy(char *to, size_t room, struct text text)
 {
@@ -389,8 +384,7 @@ static void on_log(void *context, int level, const char *message)
         fprintf(stderr, "%d %s\n", level, message);
 }
 
-/* ---- putting it together
- * ------------------------------------------------------------------------- */
+/* ---- putting it together -------------------------------------------------------------------- */
 
 static int on_workers(sd_event_source *source, int fd, uint32_t events, void *context)
 {
@@ -509,8 +503,7 @@ struct scope *bench_scope(struct bench *bench, struct block *block, const char *
     return scope;
 }
 
-/* ---- what happens ------------------------------------------------------------------------------
- */
+/* ---- what happens --------------------------------------------------------------------------- */
 
 void bench_event(struct bench *bench, const struct feed_event *event)
 {
@@ -575,8 +568,7 @@ struct process *bench_process(struct bench *bench, uint32_t pid)
     return registry_process(&bench->module.registry, pid);
 }
 
-/* ---- comparing ---------------------------------------------------------------------------------
- */
+/* ---- comparing ------------------------------------------------------------------------------ */
 
 static void check_process(const struct bench *bench, const struct process *process)
 {
@@ -651,8 +643,7 @@ char *bench_line(const struct told *told)
     return line;
 }
 
-/* ---- stories -----------------------------------------------------------------------------------
- */
+/* ---- stories -------------------------------------------------------------------------------- */
 
 static size_t put_story(char *text, size_t room, const struct told *told)
 {

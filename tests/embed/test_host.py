@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The module in a plain host: it works there, and leaves the host's process alone."""
+
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+
+BUILD = pathlib.Path(os.environ["EMBED_BUILD"])
+SANITIZE = os.environ.get("EMBED_SANITIZE", "")
+ROUNDS = int(os.environ.get("EMBED_ROUNDS", "1000"))
+MODULE = BUILD / "proctrack.so"
+DEADLINE = 240 if SANITIZE else 60
+
+
+class Host(unittest.TestCase):
+    def setUp(self):
+        self.runtime = tempfile.mkdtemp(prefix="proctrack-host-")
+        self.addCleanup(shutil.rmtree, self.runtime, ignore_errors=True)
+
+    def command(self, program, *flags, **options):
+        words = [str(BUILD / program), *flags, self.runtime, str(MODULE)]
+        words += [f"{key.replace('_', '-')}={value}" for key, value in options.items()]
+        if "thread" in SANITIZE and shutil.which("setarch"):
+            words = ["setarch", "-R", *words]  # it fails at random where addresses are too random
+        return words
+
+    def run_host(self, program, *flags, deadline=DEADLINE, **options):
+        ended = subprocess.run(self.command(program, *flags, **options), text=True,
+                               stdin=subprocess.DEVNULL, capture_output=True, timeout=deadline)
+        self.assertEqual(ended.returncode, 0, ended.stdout + ended.stderr)
+        return ended
+
+    def works_with(self, feed):
+        """Skips where this feed does not work here; the sentence of its `start` says why."""
+        ended = subprocess.run(self.command("plain_host", feed=feed), text=True,
+                               stdin=subprocess.DEVNULL, capture_output=True, timeout=DEADLINE)
+        if ended.returncode != 0 and "plain_host: start: " in ended.stderr:
+            self.skipTest(ended.stderr.strip())
+
+    def test_a_plain_host_makes_lists_and_removes_a_block(self):
+        out = self.run_host("plain_host").stdout
+        self.assertIn('"created"=>true', out)
+        self.assertIn('"processes"=>[]', out)
+        self.assertIn('"ok"=>true', out)
+        self.assertEqual(re.findall(r"event (\S+) for (\S+)", out),
+                         [("agent:block-added", "block:plain"), ("agent:block-removed", "block:plain")])
+
+    def test_a_host_without_publish_hears_nothing_and_all_else_works(self):
+        out = self.run_host("plain_host", "--silent").stdout
+        self.assertNotIn("event ", out)
+        self.assertIn('"created"=>true', out)
+        self.assertIn('"ok"=>true', out)
+
+    def test_an_unknown_option_fails_open_with_its_name(self):
+        ended = subprocess.run(self.command("plain_host", colour="red"), text=True,
+                               capture_output=True, timeout=DEADLINE)
+        self.assertEqual(ended.returncode, 1)
+        self.assertRegex(ended.stderr, r"open: .*colour")
+
+    def test_nothing_of_the_modules_is_written_to_stdout(self):
+        """What is there is the host's own, line by line."""
+        for line in self.run_host("plain_host", log="trace").stdout.splitlines():
+            self.assertRegex(line, r"^(event agent:block-|ensure_tracker: |list_block: |remove: |1 rounds$)")
+
+    def manners(self, *flags, **options):
+        ended = self.run_host("manners", *flags, deadline=DEADLINE * 10, **options)
+        self.assertNotIn("FAILED", ended.stdout)
+        self.assertRegex(ended.stdout, r"descriptors (\d+) \1, threads (\d+) \2, SIGCHLD 1,")
+        print(f"  {' '.join(flags)}: {ended.stdout.splitlines()[-1]}", flush=True)
+
+    def test_many_lives_leave_the_host_as_it_was(self):
+        self.manners(f"--rounds={ROUNDS}")
+
+    def test_many_lives_without_publish_leave_the_host_as_it_was(self):
+        self.manners("--silent", f"--rounds={ROUNDS // 20}")
+
+    def test_each_feed_leaves_the_host_as_it_was(self):
+        for feed in ("bpf", "netlink", "poll"):
+            with self.subTest(feed=feed):
+                self.works_with(feed)
+                self.manners(f"--rounds={ROUNDS // 20}", feed=feed)
+
+    def test_a_host_without_a_tracker_is_left_as_it_was(self):
+        self.manners(f"--rounds={ROUNDS // 20}", tracker="none", feed="poll")
+
+    def test_every_thread_but_the_hosts_own_blocks_all_signals(self):
+        host = subprocess.Popen(self.command("plain_host", "--wait"), text=True,
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            line = ""
+            while not line.startswith("list_block"):
+                line = host.stdout.readline()
+                self.assertTrue(line, "the host ended")
+            seen = {}
+            for task in pathlib.Path(f"/proc/{host.pid}/task").iterdir():
+                status = dict(re.findall(r"^(\w+):\s*(.*)$", (task / "status").read_text(), re.M))
+                if int(task.name) != host.pid:
+                    seen[status["Name"]] = int(status["SigBlk"], 16)
+            # Not to be blocked: KILL and STOP, and the two of the C library's own. The thread
+            # sanitizer has a thread of its own, without a name of its own.
+            cannot = {signal.SIGKILL, signal.SIGSTOP, 32, 33}
+            wanted = sum(1 << number - 1 for number in range(1, 65) if number not in cannot)
+            for name, blocked in seen.items():
+                if "thread" in SANITIZE and blocked == 0 and name == "plain_host":
+                    continue
+                self.assertEqual(blocked & wanted, wanted, f"thread {name}: {blocked:#x}")
+            self.assertGreaterEqual(len(seen), 2)
+        finally:
+            out, _ = host.communicate(timeout=DEADLINE)
+        self.assertEqual(host.returncode, 0, out)
+
+    @unittest.skipIf(SANITIZE, "a sanitizer exports symbols of its own")
+    def test_the_module_exports_one_symbol(self):
+        if not shutil.which("nm"):
+            self.skipTest("nm is not installed")
+        out = subprocess.run(["nm", "-D", "--defined-only", MODULE], text=True, capture_output=True,
+                             check=True).stdout
+        self.assertEqual([line.split()[-1] for line in out.splitlines()], ["wps_plugin_v1"])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Lives under a feed that tells of threads and not of places: counting, looking up where somebody
+ * is, and those who come in by themselves. */
+
+#include "plugin/strangers.h"
+#include "test_plugin_people.h"
+#include <criterion/criterion.h>
+
+TestSuite(netlink_lives, .init = begin_netlink, .fini = end_bench);
+
+/* ---- netlink: threads, places, strangers ---------------------------------------------------- */
+
+/* A member that is known: it came in by itself and was asked about. */
+static void stands(unsigned number, const char *words)
+{
+    starts[number] = now();
+    shows(number, OUTSIDE, words);
+    execs(number, words);
+    bench_answer(bench);
+    bench_story(bench);
+}
+
+static void thread(enum feed_event_kind kind, unsigned number, unsigned tid, int status)
+{
+    struct feed_event event = event_of(kind, number, 0, 0);
+    event.tid = pid_of(tid);
+    event.has_status = kind == FEED_THREAD_EXIT;
+    event.status = status;
+    bench_event(bench, &event);
+}
+
+Test(netlink_lives, a_process_ends_with_its_last_thread)
+{
+    stands(1, "threads");
+    thread(FEED_THREAD, 1, 40, 0);
+    thread(FEED_THREAD, 1, 41, 0);
+    thread(FEED_THREAD_EXIT, 1, 1, 0x6300); /* the leader leaves */
+    thread(FEED_THREAD_EXIT, 1, 40, 0x100);
+    shows_nothing(1);
+    assert_story(bench, "");
+    thread(FEED_THREAD_EXIT, 1, 41, 0x800);
+    assert_story(bench, "exited 1 0x800");
+}
+
+Test(netlink_lives, an_exec_leaves_one_thread)
+{
+    stands(1, "threads");
+    thread(FEED_THREAD, 1, 40, 0);
+    thread(FEED_THREAD, 1, 41, 0);
+    thread(FEED_THREAD_EXIT, 1, 41, 0);
+    thread(FEED_THREAD_EXIT, 1, 1, 0); /* the old leader: the thread takes its place */
+    shows(1, OUTSIDE, "new one");
+    execs(1, "new one");
+    bench_answer(bench);
+    shows_nothing(1);
+    thread(FEED_THREAD_EXIT, 1, 1, 0x300);
+    assert_story(bench, "exec 1 new one; exited 1 0x300");
+}
+
+/* Order holds per processor only. */
+Test(netlink_lives, an_end_of_a_thread_that_is_told_behind_the_exec_is_no_end)
+{
+    stands(1, "threads");
+    thread(FEED_THREAD, 1, 40, 0);
+    shows(1, OUTSIDE, "new one");
+    execs(1, "new one");
+    thread(FEED_THREAD_EXIT, 1, 1, 0);
+    bench_answer(bench);
+    assert_story(bench, "exec 1 new one");
+    shows_nothing(1);
+    exits(1, 0);
+    assert_story(bench, "exited 1 0");
+}
+
+Test(netlink_lives, threads_that_were_there_before_are_no_end)
+{
+    stands(1, "threads");
+    thread(FEED_THREAD_EXIT, 1, 50, 0);
+    thread(FEED_THREAD_EXIT, 1, 51, 0);
+    assert_story(bench, "");
+    shows_zombie(1, OUTSIDE, 1);
+    thread(FEED_THREAD_EXIT, 1, 1, 0x500);
+    assert_story(bench, "exited 1 0x500");
+}
+
+Test(netlink_lives, a_child_is_looked_up_before_it_is_told)
+{
+    stands(1, "parent");
+    born(2, 1);
+    shows(2, 1, "parent");
+    bench_settle(bench);
+    assert_story(bench, "");
+    bench_answer(bench);
+    assert_story(bench, "added 2 parent");
+}
+
+Test(netlink_lives, a_child_that_was_born_into_another_block_is_told_there)
+{
+    stands(1, "parent");
+    born(2, 1);
+    shows_in(2, 1, "elsewhere", "/root/b-two/s-main");
+    execs(2, "elsewhere");
+    bench_answer(bench);
+    assert_story(bench, "two:added 2 elsewhere");
+}
+
+Test(netlink_lives, a_child_that_was_born_into_no_block_is_not_told)
+{
+    stands(1, "parent");
+    born(2, 1);
+    shows_in(2, 1, "elsewhere", "/user.slice");
+    execs(2, "elsewhere");
+    bench_answer(bench);
+    assert_story(bench, "");
+    cr_assert_null(bench_process(bench, pid_of(2)));
+}
+
+/* Until the end of fork a child is in the root cgroup. */
+Test(netlink_lives, a_child_that_was_read_too_early_is_read_again)
+{
+    stands(1, "parent");
+    born(2, 1);
+    shows_in(2, 1, "parent", "/");
+    for (int i = 0; i < 3; i++) {
+        bench_settle(bench);
+        bench_answer(bench);
+        assert_story(bench, "");
+    }
+    shows(2, 1, "parent");
+    bench_settle(bench);
+    bench_answer(bench);
+    assert_story(bench, "added 2 parent");
+}
+
+Test(netlink_lives, a_child_that_stays_in_the_root_is_none_of_ours)
+{
+    stands(1, "parent");
+    born(2, 1);
+    shows_in(2, 1, "parent", "/");
+    for (int i = 0; i < 20; i++) {
+        bench_settle(bench);
+        bench_answer(bench);
+    }
+    assert_story(bench, "");
+    cr_assert_null(bench_process(bench, pid_of(2)));
+}
+
+Test(netlink_lives, a_told_member_that_is_found_elsewhere_has_escaped)
+{
+    stands(1, "mover");
+    shows_in(1, OUTSIDE, "mover", "/user.slice");
+    execs(1, "mover");
+    bench_answer(bench);
+    assert_story(bench, "escaped 1 moved /user.slice");
+}
+
+Test(netlink_lives, a_stranger_that_execs_in_no_block_is_not_told)
+{
+    starts[1] = now();
+    shows_in(1, OUTSIDE, "somebody", "/user.slice");
+    execs(1, "somebody");
+    bench_answer(bench);
+    exits(1, 0);
+    assert_story(bench, "");
+}
+
+Test(netlink_lives, nothing_of_a_stranger_is_missed_while_it_is_looked_up)
+{
+    starts[1] = now();
+    shows(1, OUTSIDE, "stranger");
+    execs(1, "stranger");
+    born(2, 1);
+    shows(2, 1, "child");
+    execs(2, "child");
+    born(3, 2);
+    exits(3, 0x100);
+    bench_answer(bench);
+    bench_settle(bench);
+    bench_answer(bench);
+    cr_assert_eq(bench_count(bench, "added"), 3);
+    cr_assert_eq(bench_count(bench, "exited"), 1);
+    cr_assert_eq(bench_last(bench, "exited")->status, 0x100);
+}
+
+Test(netlink_lives, a_stranger_that_is_gone_before_it_is_looked_up_is_not_told)
+{
+    starts[1] = now();
+    execs(1, "stranger");
+    exits(1, 0);
+    bench_answer(bench);
+    assert_story(bench, "");
+    cr_assert_null(bench->module.strangers);
+    cr_assert_null(bench->module.relatives);
+}
+
+/* It joined without an exec, so nothing was told of it; then it made a child. */
+Test(netlink_lives, a_stranger_is_told_behind_the_parent_that_joined_before_it)
+{
+    starts[1] = now(), starts[2] = now();
+    shows(1, OUTSIDE, "python agent.py");
+    shows(2, 1, "tool");
+    execs(2, "tool");
+    bench_answer(bench);
+    bench_answer(bench);
+    scan();
+    cr_assert_eq(bench_count(bench, "added"), 2);
+}
+
+Test(netlink_lives, a_start_that_was_rough_is_made_exact_by_a_scan)
+{
+    stands(1, "parent");
+    bench->time_ns = bench->time_ns / NS_PER_SECOND * NS_PER_SECOND + NS_PER_SECOND;
+    born(2, 1); /* its event comes a millisecond later, in the next clock tick */
+    starts[2] -= 2 * NS_PER_MS;
+    shows(2, 1, "child");
+    scan();
+    cr_assert_eq(
+        bench_last(bench, "added")->started_at_ms,
+        proc_clock_ms(&bench->module.clock, proc_clock_ticks(&bench->module.clock, starts[2])));
+}

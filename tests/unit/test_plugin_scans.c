@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What scans make good, what losses lead to, and where limits end. What is told is held against the
+ * protocol as it comes (test_plugin_bench.h). */
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "plugin/scan.h"
+#include "test_plugin_people.h"
+
+TestSuite(scans, .init = begin_bpf, .fini = end_bench);
+TestSuite(scans_poll, .init = begin_poll, .fini = end_bench);
+
+/* ---- scans ---------------------------------------------------------------------------------- */
+
+Test(scans, a_scan_finds_who_was_not_told)
+{
+    starts[1] = now(), starts[2] = now();
+    shows(1, OUTSIDE, "unseen");
+    shows_in(2, 1, "child", "/root/b-one/s-bg/own");
+    scan();
+    assert_story(bench, "added 1 unseen by scan; added 2 child [elsewhere] by scan");
+    scan();
+    assert_story(bench, "");
+}
+
+/* Within one clock tick the start says nothing of who came first. */
+Test(scans, a_scan_tells_parents_before_children_within_a_clock_tick)
+{
+    starts[1] = starts[2] = starts[3] = now();
+    shows(1, 2, "grandchild");
+    shows(2, 3, "child");
+    shows(3, OUTSIDE, "parent");
+    scan();
+    assert_story(bench, "added 3 parent by scan; added 2 child by scan; "
+                        "added 1 grandchild by scan");
+}
+
+Test(scans, a_scan_finds_who_ended_unseen)
+{
+    born(1, OUTSIDE);
+    execs(1, "a");
+    born(2, 1);
+    shows(1, OUTSIDE, "a");
+    bench_settle(bench);
+    bench_story(bench);
+    scan();
+    assert_story(bench, "exited 2 by scan");
+    cr_assert_not(bench_last(bench, "exited")->has_status);
+}
+
+Test(scans, a_scan_finds_a_program_that_was_not_told)
+{
+    born(1, OUTSIDE);
+    execs(1, "a");
+    shows(1, OUTSIDE, "b c");
+    scan();
+    assert_story(bench, "added 1 a; exec 1 b c by scan");
+}
+
+Test(scans, a_scan_finds_a_move_between_sub_scopes)
+{
+    born(1, OUTSIDE);
+    execs(1, "a");
+    shows_in(1, OUTSIDE, "a", "/root/b-one/s-bg");
+    scan();
+    assert_story(bench, "added 1 a; changed 1 a [elsewhere] by scan");
+}
+
+Test(scans, a_scan_finds_who_moved_to_another_block)
+{
+    born(1, OUTSIDE);
+    execs(1, "a");
+    shows_in(1, OUTSIDE, "a", "/root/b-two/s-main");
+    scan();
+    cr_assert_eq(bench_count(bench, "escaped"), 1);
+    cr_assert_str_eq(bench_last(bench, "added")->block, "two");
+    cr_assert_str_eq(bench_last(bench, "escaped")->reason, "moved");
+}
+
+Test(scans, a_scan_finds_who_moved_out_of_all_blocks)
+{
+    born(1, OUTSIDE);
+    execs(1, "a");
+    shows_in(1, OUTSIDE, "a", "/elsewhere");
+    bench_story(bench);
+    scan();
+    cr_assert_eq(bench_count(bench, "escaped"), 1);
+    cr_assert_null(bench_process(bench, pid_of(1)));
+}
+
+/* What began after the scan did cannot have been seen by it. */
+Test(scans, a_scan_says_nothing_of_who_came_behind_its_beginning)
+{
+    scan_all(&bench->module);
+    bench->time_ns = boottime_ns();
+    born(1, OUTSIDE);
+    execs(1, "late");
+    bench_answer(bench);
+    assert_story(bench, "added 1 late");
+}
+
+/* What a scan read before an event does not count against it. */
+Test(scans, what_a_scan_read_before_an_exec_is_old)
+{
+    born(1, OUTSIDE);
+    execs(1, "a");
+    shows(1, OUTSIDE, "a");
+    scan_all(&bench->module);
+    bench->time_ns = boottime_ns() + NS_PER_SECOND;
+    execs(1, "b");
+    bench_answer(bench);
+    assert_story(bench, "added 1 a; exec 1 b");
+}
+
+Test(scans, a_scan_does_not_bring_back_who_has_exited)
+{
+    born(1, OUTSIDE);
+    execs(1, "a");
+    shows(1, OUTSIDE, "");
+    exits(1, 0); /* the kernel tells of it a moment before /proc does */
+    scan();
+    assert_story(bench, "added 1 a; exited 1 0");
+}
+
+Test(scans, a_scan_of_who_settles_tells_it)
+{
+    born(1, OUTSIDE);
+    shows(1, OUTSIDE, "found");
+    scan();
+    assert_story(bench, "added 1 found by scan");
+    execs(1, "next");
+    assert_story(bench, "exec 1 next");
+}
+
+Test(scans, a_scan_that_was_asked_for_meanwhile_runs_behind_the_one_that_runs)
+{
+    scan_block(&bench->module, one);
+    scan_block(&bench->module, one);
+    scan_block(&bench->module, one);
+    bench_answer(bench);
+    cr_assert_eq(bench->module.counters.scans, 2);
+}
+
+Test(scans, an_empty_block_has_no_members_left)
+{
+    born(1, OUTSIDE);
+    execs_blind(1);
+    born(2, 1);
+    execs(2, "child");
+    born(3, 2);
+    scan_end_all(&bench->module, one);
+    bench_answer(bench);
+    cr_assert_eq(one->n_processes, 0);
+    cr_assert_eq(bench_count(bench, "added"), bench_count(bench, "exited"));
+    cr_assert_eq(bench_count(bench, "added"), 3);
+}
+
+/* ---- poll ----------------------------------------------------------------------------------- */
+
+Test(scans_poll, births_are_found_by_scans_and_ends_are_told)
+{
+    starts[1] = now(), starts[2] = now();
+    shows(1, OUTSIDE, "a");
+    shows(2, 1, "b");
+    bench_event(bench, &(struct feed_event){.kind = FEED_SCAN_DUE});
+    bench_answer(bench);
+    assert_story(bench, "added 1 a by scan; added 2 b by scan");
+    shows_nothing(2);
+    bench_event(bench,
+                &(struct feed_event){.kind = FEED_EXIT,
+                                     .pid = pid_of(2),
+                                     .time_ns = now(),
+                                     .start_ns = starts[2] / (10 * NS_PER_MS) * (10 * NS_PER_MS),
+                                     .has_status = true,
+                                     .status = 0x100});
+    assert_story(bench, "exited 2 0x100");
+    bench_event(bench, &(struct feed_event){.kind = FEED_SCAN_DUE});
+    bench_answer(bench);
+    assert_story(bench, "");
+}
+
+Test(scans_poll, an_end_without_a_status_is_told_without)
+{
+    starts[1] = now();
+    shows(1, OUTSIDE, "a");
+    scan();
+    shows_nothing(1);
+    bench_event(bench, &(struct feed_event){.kind = FEED_EXIT, .pid = pid_of(1), .time_ns = now()});
+    assert_story(bench, "added 1 a by scan; exited 1");
+}
+/* ---- losses --------------------------------------------------------------------------------- */
+
+Test(scans, a_loss_is_told_before_the_first_event_behind_it_and_made_good)
+{
+    born(1, OUTSIDE);
+    execs(1, "a");
+    bench_story(bench);
+    starts[2] = now();
+    shows(1, OUTSIDE, "a");
+    shows(2, 1, "lost one");
+    bench_lose(bench, 3);
+    born(3, 1);
+    shows(3, 1, "c");
+    execs(3, "c");
+    assert_story(bench, "block-resync overflow; two:block-resync overflow; added 3 c");
+    cr_assert_eq(bench_last(bench, "block-resync")->lost, 3);
+    bench_answer(bench);
+    assert_story(bench, "added 2 lost one by scan");
+}
+
+Test(scans, a_loss_with_nothing_behind_it_is_told_too)
+{
+    bench_lose(bench, 1);
+    bench_drain(bench);
+    assert_story(bench, "block-resync overflow; two:block-resync overflow");
+    bench_drain(bench);
+    assert_story(bench, "");
+}
+
+Test(scans, the_exec_of_one_whose_birth_was_lost_is_its_birth)
+{
+    starts[1] = now();
+    execs(1, "late comer");
+    assert_story(bench, "added 1 late comer");
+}
+
+Test(scans, a_blind_exec_of_one_whose_birth_was_lost_is_its_birth_too)
+{
+    starts[1] = now();
+    shows(1, OUTSIDE, "late comer");
+    execs_blind(1);
+    bench_answer(bench);
+    exits(1, 0);
+    assert_story(bench, "added 1 late comer; exited 1 0");
+}
+
+/* ---- limits --------------------------------------------------------------------------------- */
+
+Test(scans, beyond_max_processes_nobody_is_listed_until_there_is_room)
+{
+    bench->module.options.max_processes = 2;
+    born(1, OUTSIDE);
+    execs(1, "a");
+    born(2, 1);
+    execs(2, "b");
+    born(3, 1);
+    execs(3, "c");
+    exits(3, 0);
+    assert_story(bench, "added 1 a; added 2 b");
+    cr_assert_geq(bench->module.counters.limits_hit, 1);
+    exits(2, 0);
+    born(4, 1);
+    execs(4, "d");
+    assert_story(bench, "exited 2 0; added 4 d");
+}
+
+Test(scans, a_long_command_is_cut_and_says_so)
+{
+    char words[6000];
+    memset(words, 'x', sizeof words);
+    words[4096] = '\0';
+    born(1, OUTSIDE);
+    execs(1, words);
+    cr_assert_not(bench_last(bench, "added")->truncated);
+    words[4096] = 'x';
+    words[4097] = '\0';
+    execs(1, words);
+    cr_assert(bench_last(bench, "exec")->truncated);
+    cr_assert_eq(strlen(bench_last(bench, "exec")->command), 4096);
+}
