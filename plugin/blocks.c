@@ -26,12 +26,12 @@
 #include "plugin/survivors.h"
 
 enum {
-    KILL_AGAIN_MS = 100, /* while it is not empty */
-    GRACE_MS = 300,      /* for the news of deaths, once the kernel says that it is empty */
+    KILL_AGAIN_MS = 100,      /* while it is not empty, at first */
+    KILL_AGAIN_MAX_MS = 5000, /* and in the end: what SIGKILL does not end may stay for long */
+    GRACE_MS = 300,           /* for the news of deaths, once the kernel says that it is empty */
 };
 
-/* ---- small things -------------------------------------------------------------------------------
- */
+/* ---- small things ---- */
 
 struct block_version blocks_version(const struct block *block)
 {
@@ -90,8 +90,7 @@ static struct block *come_back(struct module *module, const struct tracker_op *o
 
 static void go_on(struct module *module, struct block *block);
 
-/* ---- making -------------------------------------------------------------------------------------
- */
+/* ---- making ---- */
 
 static struct text scope_or_main(const struct ask *ask)
 {
@@ -257,8 +256,7 @@ void blocks_ensure(struct module *module, struct ask *ask)
         unmake(module, block);
 }
 
-/* ---- assigning ----------------------------------------------------------------------------------
- */
+/* ---- assigning ---- */
 
 static void on_scope_made(struct tracker_op *op, void *context)
 {
@@ -321,8 +319,7 @@ static void resume_waiting(struct module *module, struct block *block)
     }
 }
 
-/* ---- killing ------------------------------------------------------------------------------------
- */
+/* ---- killing ---- */
 
 static void on_killed(struct tracker_op *op, void *context)
 {
@@ -350,8 +347,7 @@ void blocks_kill(struct module *module, struct block *block, struct text scope)
     submit(module, block, op);
 }
 
-/* ---- removing -----------------------------------------------------------------------------------
- */
+/* ---- removing ---- */
 
 static int on_watch(sd_event_source *source, int fd, uint32_t events, void *context)
 {
@@ -388,7 +384,11 @@ static void go_on(struct module *module, struct block *block)
     if (block->clearing || block->busy)
         return;
     if (block->watch_fd >= 0 && !tracker_is_empty(block->watch_fd)) {
-        wake_in(block, KILL_AGAIN_MS);
+        /* Its file was read just now, so that the next change is told. */
+        sd_event_source_set_enabled(block->watch, SD_EVENT_ONESHOT);
+        wake_in(block, block->patience_ms);
+        block->patience_ms =
+            block->patience_ms * 2 < KILL_AGAIN_MAX_MS ? block->patience_ms * 2 : KILL_AGAIN_MAX_MS;
         return;
     }
     block->kernel_empty = true;
@@ -435,8 +435,7 @@ static void on_cleared(struct tracker_op *op, void *context)
         return;
     }
     block->kernel_empty = false; /* somebody joined: from the beginning */
-    if (block->watch)
-        sd_event_source_set_enabled(block->watch, SD_EVENT_ON);
+    block->patience_ms = KILL_AGAIN_MS;
     blocks_kill(module, block, (struct text){NULL, 0});
 }
 
@@ -482,7 +481,10 @@ static int begin_removal(struct module *module, struct block *block, const char 
         return r;
     }
     sd_event_source_set_enabled(block->again, SD_EVENT_OFF);
+    if (block->watch) /* go_on asks for it, when it has looked and seen somebody */
+        sd_event_source_set_enabled(block->watch, SD_EVENT_OFF);
     block->state = BLOCK_REMOVING;
+    block->patience_ms = KILL_AGAIN_MS;
     block->removal = reason;
     resume_waiting(module, block); /* they are told that it is going */
     blocks_kill(module, block, (struct text){NULL, 0});
@@ -508,8 +510,7 @@ void blocks_remove(struct module *module, struct block *block, const char *reaso
                        "cannot watch the block for its end: %s", strerror(-r));
 }
 
-/* ---- beginning and end of the module
- * ------------------------------------------------------------- */
+/* ---- beginning and end of the module ---- */
 
 /* One sub-scope of a block that is there already: its place is learned. */
 static int adopt_scope(struct module *module, struct block *block, const char *scope,

@@ -25,8 +25,7 @@ static struct block *block_of(struct module *module, const struct ask *ask)
     return block && block->state != BLOCK_MAKING ? block : NULL;
 }
 
-/* ---- what there is ------------------------------------------------------------------------------
- */
+/* ---- what there is ---- */
 
 static void describe(struct module *module, struct ask *ask)
 {
@@ -120,8 +119,7 @@ static void stats(struct module *module, struct ask *ask)
     control_send(ask);
 }
 
-/* ---- ending -------------------------------------------------------------------------------------
- */
+/* ---- ending ---- */
 
 static void answer_ok(const struct block *block, struct ask *ask, bool ok)
 {
@@ -236,8 +234,7 @@ static void remove_block(struct module *module, struct ask *ask)
     control_send(ask);
 }
 
-/* ---- dispatch -----------------------------------------------------------------------------------
- */
+/* ---- dispatch ---- */
 
 static void assign_process(struct module *module, struct ask *ask)
 {

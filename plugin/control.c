@@ -30,8 +30,7 @@ struct control {
     struct wire_out out;
 };
 
-/* ---- answering ----------------------------------------------------------------------------------
- */
+/* ---- answering ---- */
 
 struct module *control_module(const struct control *control)
 {
@@ -100,8 +99,7 @@ void control_refuse(struct ask *ask, enum errorcode code, const char *format, ..
     free_ask(ask);
 }
 
-/* ---- receiving ----------------------------------------------------------------------------------
- */
+/* ---- receiving ---- */
 
 struct message {
     zmq_msg_t parts[FRAMES_MAX];
@@ -271,8 +269,7 @@ bool control_work(struct control *control)
     return did;
 }
 
-/* ---- opening and closing ------------------------------------------------------------------------
- */
+/* ---- opening and closing ---- */
 
 /* The work is done by control_work, which the loop calls before it waits. */
 static int on_readable(sd_event_source *source, int fd, uint32_t events, void *context)

@@ -36,8 +36,7 @@ static bool is_listed(const struct ask *ask, const struct process *process)
     return !request->scope.size || subscope_covers(request->scope, text_of(process->scope->name));
 }
 
-/* ---- the answer ---------------------------------------------------------------------------------
- */
+/* ---- the answer ---- */
 
 static void answer_unknown(struct ask *ask)
 {
@@ -76,8 +75,7 @@ static void answer(struct module *module, const struct block *block, const struc
     control_send(ask);
 }
 
-/* ---- the reading --------------------------------------------------------------------------------
- */
+/* ---- the reading ---- */
 
 static void run_listing(struct job *job)
 {
@@ -170,8 +168,10 @@ void listing_start(struct module *module, struct ask *ask)
     }
     bool blind = feed_traits(module->feed) & FEED_WANTS_SCANS &&
                  tracker_traits(module->tracker) & TRACKER_TRACKS;
-    struct tracker_op *op =
-        blind ? tracker_op_new(module->tracker, TRACKER_SCAN, on_scanned, module) : NULL;
+    /* Where a scan is at the workers already this does not wait for it: a read may hold it up. */
+    struct tracker_op *op = blind && !block->scanning
+                                ? tracker_op_new(module->tracker, TRACKER_SCAN, on_scanned, module)
+                                : NULL;
     if (!op) {
         read_used(module, block, ask);
         return;

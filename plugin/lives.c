@@ -34,8 +34,7 @@ struct input {
 
 static void step(struct module *module, struct process *process, const struct input *input);
 
-/* ---- small things -------------------------------------------------------------------------------
- */
+/* ---- small things ---- */
 
 /* An event's time makes a start time that can be off by the tick it fell into. */
 bool lives_is_read(const struct module *module, const struct block *block, uint64_t ask)
@@ -133,8 +132,7 @@ static void become(struct process *process)
         process->started = true;
 }
 
-/* ---- questions ----------------------------------------------------------------------------------
- */
+/* ---- questions ---- */
 
 static void arm_settle(struct module *module, struct process *process)
 {
@@ -184,8 +182,7 @@ static void ask(struct module *module, struct process *process)
     tracker_op_submit(module->workers, op);
 }
 
-/* ---- parents outside ----------------------------------------------------------------------------
- */
+/* ---- parents outside ---- */
 
 struct outsider {
     UT_hash_handle hh; /* by pid */
@@ -246,8 +243,7 @@ void lives_clear(struct module *module)
     }
 }
 
-/* ---- actions ------------------------------------------------------------------------------------
- */
+/* ---- actions ---- */
 
 /* What it uses now. A read of /proc costs a quarter of a whole life, so under saturation it is
  * left out. */
@@ -431,8 +427,7 @@ static void drive(struct module *module, struct process *process, const struct i
     tell_freed(module);
 }
 
-/* ---- births -------------------------------------------------------------------------------------
- */
+/* ---- births ---- */
 
 /* A life that is still there under a pid that was given to a new one: its end was lost. */
 static void end_older(struct module *module, uint32_t pid)
@@ -555,8 +550,7 @@ static void join(struct module *module, const struct feed_event *event, struct s
     drive(module, process, &(struct input){.input = LIFE_JOIN});
 }
 
-/* ---- events -------------------------------------------------------------------------------------
- */
+/* ---- events ---- */
 
 /* The sub-scope that an event's cgroups name: the deepest one that is ours. */
 static struct scope *scope_of(struct module *module, const struct feed_event *event)
@@ -719,8 +713,7 @@ void lives_take(struct module *module, const struct feed_event *event)
     }
 }
 
-/* ---- what was found
- * ------------------------------------------------------------------------------ */
+/* ---- what was found ---- */
 
 static struct input from_facts(enum life_input input, const struct process_facts *facts,
                                bool by_scan)
@@ -865,8 +858,7 @@ static struct scope *scope_of_path(struct module *module, const char *path)
     return registry_scope_for(&module->registry, block, text_of(name));
 }
 
-/* ---- one that a scan did not see, though it lives
- * ------------------------------------------------- */
+/* ---- one that a scan did not see, though it lives ---- */
 
 static void on_checked(struct tracker_op *op, void *context)
 {
@@ -897,8 +889,7 @@ void lives_check(struct module *module, const struct process *process)
     tracker_op_submit(module->workers, op);
 }
 
-/* ---- answers and timers
- * -------------------------------------------------------------------------- */
+/* ---- answers and timers ---- */
 
 bool lives_is_in_block(struct module *module, const struct process_facts *facts)
 {
@@ -1019,7 +1010,6 @@ int lives_on_read_timer(sd_event_source *source, uint64_t now_us, void *context)
     while ((process = TAILQ_FIRST(&module->reading)) && process->due_ns <= now) {
         module->counters.facts_late++;
         drive(module, process, &(struct input){.input = LIFE_NO_FACTS});
-        workers_relieve(module->workers);
     }
     if (process)
         set_timer(source, process->due_ns);

@@ -34,8 +34,7 @@ enum {
     ACTIVE_SCAN_MS = 2000, /* how often at most a feed without places looks for moves */
 };
 
-/* ---- the feed -----------------------------------------------------------------------------------
- */
+/* ---- the feed ---- */
 
 static void note_loss(struct module *module)
 {
@@ -154,8 +153,28 @@ static int watch_feed(struct module *module)
                            on_feed, module);
 }
 
-/* ---- workers and the host
- * ------------------------------------------------------------------------ */
+/* ---- workers and the host ---- */
+
+/* While work is at the workers it is looked at from time to time whether reads hold all of them up.
+ */
+static void watch_workers(struct module *module)
+{
+    int enabled = SD_EVENT_OFF;
+    if (workers_pending(module->workers) == 0 ||
+        sd_event_source_get_enabled(module->relief_timer, &enabled) != 0)
+        return;
+    sd_event_source_set_time(module->relief_timer,
+                             monotonic_ns() / 1000 + WORKERS_HELD_MS * UINT64_C(1000));
+    sd_event_source_set_enabled(module->relief_timer, SD_EVENT_ONESHOT);
+}
+
+static int on_relief(sd_event_source *source, uint64_t now_us, void *context)
+{
+    struct module *module = context;
+    (void)source, (void)now_us;
+    workers_relieve(module->workers);
+    return 0; /* run () sets it again where work is still pending */
+}
 
 static int on_workers(sd_event_source *source, int fd, uint32_t events, void *context)
 {
@@ -176,8 +195,7 @@ static int on_stop(sd_event_source *source, int fd, uint32_t events, void *conte
     return 0;
 }
 
-/* ---- beginning and end
- * --------------------------------------------------------------------------- */
+/* ---- beginning and end ---- */
 
 static int add_timer(struct module *module, sd_event_source **source,
                      int (*handler)(sd_event_source *, uint64_t, void *))
@@ -194,6 +212,7 @@ static int make_sources(struct module *module)
     r = r < 0 ? r : add_timer(module, &module->read_timer, lives_on_read_timer);
     r = r < 0 ? r : add_timer(module, &module->mark_timer, publish_on_mark_timer);
     r = r < 0 ? r : add_timer(module, &module->retry_timer, publish_on_retry_timer);
+    r = r < 0 ? r : add_timer(module, &module->relief_timer, on_relief);
     r = r < 0 ? r
               : sd_event_add_io(module->event, NULL, workers_fd(module->workers), EPOLLIN,
                                 on_workers, module);
@@ -263,6 +282,7 @@ static int unmake_all(struct module *module, uint64_t deadline_ns)
     sd_event_source_disable_unref(module->read_timer);
     sd_event_source_disable_unref(module->mark_timer);
     sd_event_source_disable_unref(module->retry_timer);
+    sd_event_source_disable_unref(module->relief_timer);
     module->event = sd_event_unref(module->event);
     wire_out_destroy(&module->out);
     return 0;
@@ -292,6 +312,7 @@ static void run(struct module *module)
         }
         if (control_work(module->control))
             wait_us = 0; /* there may be more, and ZeroMQ will not tell again */
+        watch_workers(module);
         int r = sd_event_run(module->event, wait_us);
         if (r < 0) {
             module_log(module, WPS_LOG_ERROR, "the event loop failed: %s", strerror(-r));
@@ -300,8 +321,7 @@ static void run(struct module *module)
     }
 }
 
-/* ---- the thread, and the host's side of it
- * ------------------------------------------------------- */
+/* ---- the thread, and the host's side of it ---- */
 
 static void set_phase(struct module *module, int phase)
 {

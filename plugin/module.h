@@ -60,7 +60,8 @@ struct module {
 
     /* the loop's */
     sd_event *event;
-    sd_event_source *feed_source, *settle_timer, *read_timer, *mark_timer, *retry_timer;
+    sd_event_source *feed_source, *settle_timer, *read_timer, *mark_timer, *retry_timer,
+        *relief_timer;
     int stop_event;                       /* eventfd: the host wants us to stop */
     bool stopping;                        /* it said so */
     uint64_t busy_window_ns, busy_events; /* how many events came lately */

@@ -14,8 +14,7 @@ enum { MARK_MS = 1000, LATE_MARK_MS = 10000, RETRY_MS = 10 };
 
 static const char sender[] = "proctrack";
 
-/* ---- the hand-over ------------------------------------------------------------------------------
- */
+/* ---- the hand-over ---- */
 
 /* The event that is packed in module->out. */
 static int hand_over(struct module *module, const struct block *block, const char *event)
@@ -106,8 +105,7 @@ static void tell(struct module *module, struct block *block, const char *event)
     mark_later(module, block);
 }
 
-/* ---- processes ----------------------------------------------------------------------------------
- */
+/* ---- processes ---- */
 
 static struct text source_of(bool by_scan)
 {
@@ -195,8 +193,7 @@ void publish_escaped(struct module *module, const struct process *process, const
     tell(module, process->block, EVENT_PROCESS_ESCAPED);
 }
 
-/* ---- blocks -------------------------------------------------------------------------------------
- */
+/* ---- blocks ---- */
 
 static void send_state(struct module *module, struct block *block, const char *name)
 {
@@ -255,8 +252,7 @@ void publish_forget_block(struct module *module, struct block *block)
     block->unpublished = false;
 }
 
-/* ---- timers -------------------------------------------------------------------------------------
- */
+/* ---- timers ---- */
 
 static void send_mark(struct module *module, struct block *block)
 {

@@ -34,8 +34,7 @@ void registry_destroy(struct registry *registry)
     registry_init(registry);
 }
 
-/* ---- blocks ------------------------------------------------------------------------------------
- */
+/* ---- blocks ---- */
 
 struct block *registry_block(const struct registry *registry, struct text id)
 {
@@ -105,8 +104,7 @@ unsigned registry_n_blocks(const struct registry *registry)
     return HASH_CNT(by_id, registry->blocks);
 }
 
-/* ---- sub-scopes --------------------------------------------------------------------------------
- */
+/* ---- sub-scopes ---- */
 
 struct scope *registry_scope(const struct block *block, struct text name)
 {
@@ -157,8 +155,7 @@ struct scope *registry_add_scope(struct registry *registry, struct block *block,
     return scope;
 }
 
-/* ---- processes ---------------------------------------------------------------------------------
- */
+/* ---- processes ---- */
 
 struct process *registry_process(const struct registry *registry, uint32_t pid)
 {
@@ -226,8 +223,7 @@ unsigned registry_n_processes(const struct registry *registry)
     return HASH_CNT(by_pid, registry->processes);
 }
 
-/* ---- commands ----------------------------------------------------------------------------------
- */
+/* ---- commands ---- */
 
 struct command *command_new(struct text argv, bool cut, struct text comm)
 {

@@ -11,8 +11,7 @@
 #include "plugin/lives.h"
 #include "plugin/publish.h"
 
-/* ---- what was found -----------------------------------------------------------------------------
- */
+/* ---- what was found ---- */
 
 static int by_start(const void *a, const void *b)
 {
@@ -117,8 +116,7 @@ void scan_apply(struct module *module, struct block *block, const struct tracker
     miss_others(module, block, op->began_ns);
 }
 
-/* ---- asking for it ------------------------------------------------------------------------------
- */
+/* ---- asking for it ---- */
 
 static void on_scan(struct tracker_op *op, void *context)
 {

@@ -11,7 +11,8 @@
 
 enum {
     KEPT_MAX = 16384, /* events of one stranger and its descendants */
-    EARLY_MAX = 16,   /* questions about one that is being born */
+    STRANGERS_MAX = 4096,
+    EARLY_MAX = 16, /* questions about one that is being born */
 };
 
 struct stranger {
@@ -75,6 +76,11 @@ static void free_stranger(struct stranger *stranger)
 
 static struct stranger *make(struct module *module, uint32_t pid)
 {
+    if (HASH_COUNT(module->strangers) >= STRANGERS_MAX) {
+        module->counters.limits_hit++;
+        module->next_scan_ns = 0; /* the next event brings a scan, which finds members */
+        return NULL;
+    }
     struct stranger *stranger = calloc(1, sizeof *stranger);
     if (!stranger) {
         module->counters.out_of_memory++;

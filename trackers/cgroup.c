@@ -27,21 +27,14 @@
 #define BLOCK_PREFIX "b-"
 #define SCOPE_PREFIX "s-"
 
-enum {
-    PREFIX = 2,
-    REMOVE_PATIENCE_MS = 1000,
-    ASSIGN_ROUNDS = 64,
-    KILL_WAIT_MS = 16,
-    KILL_ROUNDS = 2
-};
+enum { PREFIX = 2, REMOVE_PATIENCE_MS = 1000, ASSIGN_ROUNDS = 64, KILL_WAIT_MS = 8 };
 
 struct cgroup_tracker {
     struct tracker tracker;
     char *root_in_hierarchy; /* the root's path as /proc/PID/cgroup tells it */
 };
 
-/* ---- names -------------------------------------------------------------------------------------
- */
+/* ---- names ---- */
 
 /* Directory of a block, or of a sub-scope where `scope` is not "". */
 static int directory_of(const struct tracker *tracker, const char *block, const char *scope,
@@ -114,8 +107,7 @@ static bool cgroup_locate(const struct tracker *tracker, const char *path, char 
     return true;
 }
 
-/* ---- create, scan, remove, list ----------------------------------------------------------------
- */
+/* ---- create, scan, remove, list ---- */
 
 static int make_directory(const char *path, struct wps_error *error)
 {
@@ -183,16 +175,13 @@ static int scan(struct tracker *tracker, struct tracker_op *op)
  * then (in state D, say) is the caller's to wait for. */
 static int kill_thoroughly(const char *path)
 {
-    for (int round = 0;; round++) {
-        int r = round == 0 ? cgroupfs_kill(path) : cgroupfs_kill_each(path);
-        for (int ms = 1; r == 0 && ms <= KILL_WAIT_MS; ms *= 2) {
-            if (cgroupfs_is_empty(path))
-                return 0;
-            poll(NULL, 0, ms);
-        }
-        if (r < 0 || round == KILL_ROUNDS)
-            return r;
+    int r = cgroupfs_kill(path);
+    for (int ms = 1; r == 0 && ms <= KILL_WAIT_MS; ms *= 2) {
+        if (cgroupfs_is_empty(path))
+            return 0;
+        poll(NULL, 0, ms);
     }
+    return r < 0 || cgroupfs_is_empty(path) ? r : cgroupfs_kill_each(path);
 }
 
 static int kill_all(struct tracker *tracker, struct tracker_op *op)
@@ -273,8 +262,7 @@ static int list(struct tracker *tracker, struct tracker_op *op)
     return op->block[0] ? list_scopes_in(tracker, op, scope, 0, &n) : list_blocks(tracker, op);
 }
 
-/* ---- assign ------------------------------------------------------------------------------------
- */
+/* ---- assign ---- */
 
 /* Who must not be moved, whoever asks. */
 static int check_assignable(const struct tracker_op *op, const struct proc_stat *stat,
@@ -416,8 +404,7 @@ static int cgroup_run(struct tracker *tracker, struct tracker_op *op)
     return -ENOTSUP;
 }
 
-/* ---- opening -----------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 /* One name per instance, so that brokers side by side do not meet, and the same one again after a
  * restart (FNV-1a, for spreading only). */

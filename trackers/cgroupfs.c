@@ -20,8 +20,7 @@
 #include "base/cleanup.h"
 #include "trackers/procfs.h"
 
-/* ---- where it is mounted -----------------------------------------------------------------------
- */
+/* ---- where it is mounted ---- */
 
 /* mountinfo writes space, tab, newline and backslash as octal. */
 static void unescape(char *text)
@@ -107,8 +106,7 @@ int cgroupfs_own(char **ret_directory, char **ret_path, struct wps_error *error)
     return 0;
 }
 
-/* ---- one file ----------------------------------------------------------------------------------
- */
+/* ---- one file ---- */
 
 static int write_file(const char *directory, const char *name, const char *text)
 {
@@ -145,8 +143,7 @@ bool cgroupfs_is_empty(const char *directory)
     return ferror(file) && errno == ENODEV;
 }
 
-/* ---- a tree ------------------------------------------------------------------------------------
- */
+/* ---- a tree ---- */
 
 static int compare_pids(const void *a, const void *b)
 {

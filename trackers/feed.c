@@ -41,8 +41,7 @@ static const struct feed_class *find_class(const char *name)
     return NULL;
 }
 
-/* ---- the trial ---------------------------------------------------------------------------------
- */
+/* ---- the trial ---- */
 
 struct trial {
     uint32_t pid;
@@ -129,8 +128,7 @@ static int trial_in_root(struct feed *feed, int root_fd, struct wps_error *error
     return r;
 }
 
-/* ---- the interface -----------------------------------------------------------------------------
- */
+/* ---- the interface ---- */
 
 int feed_open(const char *name, const struct feed_options *options, struct feed **ret_feed,
               struct wps_error *error)

@@ -46,8 +46,7 @@ static ssize_t read_of_process(uint32_t pid, const char *file, char *buffer, siz
     return read_proc(path, buffer, room);
 }
 
-/* ---- stat --------------------------------------------------------------------------------------
- */
+/* ---- stat ---- */
 
 /* Takes one number from `*at`; fields are parted by single spaces. */
 static bool take_number(const char **at, const char *end, uint64_t *ret)
@@ -149,8 +148,7 @@ uint64_t proc_rss_bytes(uint32_t pid)
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* ---- argv, cgroup, uid -------------------------------------------------------------------------
- */
+/* ---- argv, cgroup, uid ---- */
 
 ssize_t proc_argv_read(char argv[static PROC_ARGV_MAX], uint32_t pid, bool *ret_cut)
 {
@@ -244,8 +242,7 @@ bool proc_is_process(uint32_t pid)
     return read_status(pid, "\nTgid:\t", &tgid) == 0 && tgid == pid;
 }
 
-/* ---- lists of processes ------------------------------------------------------------------------
- */
+/* ---- lists of processes ---- */
 
 static int append(uint32_t **pids_p, size_t *n_p, size_t *room_p, uint32_t pid)
 {
@@ -316,8 +313,7 @@ int proc_children(uint32_t pid, uint32_t **pids_p, size_t *n_p, size_t *room_p)
     return 0;
 }
 
-/* ---- time --------------------------------------------------------------------------------------
- */
+/* ---- time ---- */
 
 static int64_t clock_ns(clockid_t id)
 {

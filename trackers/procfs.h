@@ -77,8 +77,7 @@ int proc_list(uint32_t **ret_pids, size_t *ret_n);
  * /proc/PID/task/TID/children. */
 int proc_children(uint32_t pid, uint32_t **pids_p, size_t *n_p, size_t *room_p);
 
-/* ---- time --------------------------------------------------------------------------------------
- */
+/* ---- time ---- */
 
 /* The clock that processes' creation times are told in. One clock is made at start and used for
  * every process, so that the same life has the same number wherever it is named. */

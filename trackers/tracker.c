@@ -68,8 +68,7 @@ bool tracker_procs_path(const struct tracker *tracker, const char *block, const 
     return tracker->class->procs_path && tracker->class->procs_path(tracker, block, scope, path);
 }
 
-/* ---- operations --------------------------------------------------------------------------------
- */
+/* ---- operations ---- */
 
 struct tracker_op *tracker_op_new(struct tracker *tracker, enum tracker_op_kind kind,
                                   void (*done)(struct tracker_op *op, void *context), void *context)
@@ -115,7 +114,9 @@ static void done(struct job *job, void *context)
 
 void tracker_op_submit(struct workers *workers, struct tracker_op *op)
 {
-    op->job = (struct job){.run = run, .done = done, .context = op->context};
+    bool reads =
+        op->kind == TRACKER_FACTS || op->kind == TRACKER_SCAN || op->kind == TRACKER_ASSIGN;
+    op->job = (struct job){.run = run, .done = done, .context = op->context, .urgent = !reads};
     workers_submit(workers, &op->job);
 }
 

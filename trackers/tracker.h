@@ -67,8 +67,7 @@ bool tracker_locate(const struct tracker *tracker, const char *cgroup_path, char
 bool tracker_procs_path(const struct tracker *tracker, const char *block, const char *scope,
                         char path[static TRACKER_PATH_MAX]);
 
-/* ---- operations --------------------------------------------------------------------------------
- */
+/* ---- operations ---- */
 
 enum tracker_op_kind {
     TRACKER_CREATE, /* make block and sub-scope; fine where they are there already */

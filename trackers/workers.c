@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The worker threads: two queues under one mutex, an eventfd for what is finished. */
+/* The worker threads: queues under one mutex, an eventfd for what is finished. */
 
 #include "trackers/workers.h"
 
@@ -28,7 +28,7 @@ struct workers {
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t wake;   /* there is work, or the end */
     pthread_cond_t left;   /* the last thread has left; on CLOCK_MONOTONIC */
-    struct jobs todo, finished;
+    struct jobs todo, urgent, finished;
     bool ending;
     unsigned running; /* threads that have not left yet */
     struct worker worker[WORKERS_MAX];
@@ -41,8 +41,20 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
-/* ---- in a worker's thread ----------------------------------------------------------------------
- */
+/* ---- in a worker's thread ---- */
+
+/* The first thread keeps itself free for urgent work. */
+static struct job *take_job(struct worker *worker)
+{
+    struct workers *workers = worker->workers;
+    struct job *job = STAILQ_FIRST(&workers->urgent);
+    if (job) {
+        STAILQ_REMOVE_HEAD(&workers->urgent, link);
+    } else if (worker != &workers->worker[0] && (job = STAILQ_FIRST(&workers->todo))) {
+        STAILQ_REMOVE_HEAD(&workers->todo, link);
+    }
+    return job;
+}
 
 static void hand_back(struct workers *workers, struct job *job)
 {
@@ -58,14 +70,13 @@ static void *work(void *argument)
     struct workers *workers = worker->workers;
     pthread_mutex_lock(&workers->mutex);
     for (;;) {
-        struct job *job = STAILQ_FIRST(&workers->todo);
+        struct job *job = take_job(worker);
         if (!job && workers->ending)
             break;
         if (!job) {
             pthread_cond_wait(&workers->wake, &workers->mutex);
             continue;
         }
-        STAILQ_REMOVE_HEAD(&workers->todo, link);
         worker->busy_since_ns = now_ns();
         pthread_mutex_unlock(&workers->mutex);
         job->run(job);
@@ -79,8 +90,7 @@ static void *work(void *argument)
     return NULL;
 }
 
-/* ---- in the owner's thread ---------------------------------------------------------------------
- */
+/* ---- in the owner's thread ---- */
 
 static int start_one(struct workers *workers)
 {
@@ -106,6 +116,7 @@ int workers_new(struct workers **ret_workers, struct wps_error *error)
     if (!workers)
         return wps_error_set(error, -ENOMEM, "out of memory");
     STAILQ_INIT(&workers->todo);
+    STAILQ_INIT(&workers->urgent);
     STAILQ_INIT(&workers->finished);
     pthread_mutex_init(&workers->mutex, NULL);
     pthread_cond_init(&workers->wake, NULL);
@@ -135,8 +146,12 @@ void workers_submit(struct workers *workers, struct job *job)
 {
     workers->pending++;
     pthread_mutex_lock(&workers->mutex);
-    STAILQ_INSERT_TAIL(&workers->todo, job, link);
-    pthread_cond_signal(&workers->wake);
+    if (job->urgent)
+        STAILQ_INSERT_TAIL(&workers->urgent, job, link);
+    else
+        STAILQ_INSERT_TAIL(&workers->todo, job, link);
+    /* Which thread may take it is decided there, so all of them look. */
+    pthread_cond_broadcast(&workers->wake);
     pthread_mutex_unlock(&workers->mutex);
 }
 
@@ -165,7 +180,7 @@ void workers_relieve(struct workers *workers)
     bool held = workers->n < WORKERS_MAX;
     pthread_mutex_lock(&workers->mutex);
     held = held && !STAILQ_EMPTY(&workers->todo);
-    for (unsigned i = 0; i < workers->n && held; i++) {
+    for (unsigned i = 1; i < workers->n && held; i++) {
         uint64_t since = workers->worker[i].busy_since_ns;
         held = since != 0 && now - since >= WORKERS_HELD_MS * UINT64_C(1000000);
     }

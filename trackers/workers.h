@@ -23,13 +23,14 @@ struct job {
     void (*run)(struct job *job);                 /* in a worker's thread */
     void (*done)(struct job *job, void *context); /* in the owner's thread, from workers_reap */
     void *context;                                /* handed to done */
+    bool urgent; /* it reads nothing that another process could hold up: it goes first */
     STAILQ_ENTRY(job) link;
 };
 
 struct workers;
 
 enum {
-    WORKERS_MIN = 2,
+    WORKERS_MIN = 3, /* one of them does urgent work only, so that kills never wait for reads */
     WORKERS_MAX = 16,
     WORKERS_HELD_MS = 50, /* as long as this with all held up, and one more is made */
 };
@@ -46,7 +47,7 @@ void workers_submit(struct workers *workers, struct job *job);
 unsigned workers_reap(struct workers *workers);
 
 /* Looks whether all threads are held up while work waits, and then makes one more. To be called
- * when an answer is late. */
+ * from time to time while jobs are pending. */
 void workers_relieve(struct workers *workers);
 
 /* Jobs submitted whose `done` was not called yet. */

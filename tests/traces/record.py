@@ -243,6 +243,9 @@ class Model:
                                             maker.argv if maker else "", "")
             if maker:
                 self.settle(maker)
+        elif not self.places and event["parent"] in {life.parent_pid
+                                                     for life in self.lives.values()}:
+            self.join(event["pid"])  # a member may have made it so (CLONE_PARENT)
 
     def exec(self, event):
         life = self.lives.get(event["pid"])

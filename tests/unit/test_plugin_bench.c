@@ -17,121 +17,8 @@
 #include "plugin/loop.h"
 #include "plugin/publish.h"
 #include "plugin/strangers.h"
-#include "trackers/feeds/feed_impl.h"
-#include "trackers/tracker_impl.h"
 
 enum { ANSWER_MS = 20000, FAR_US = 1000 * 1000000 };
-
-/* ---- the feed ------------------------------------------------------------------------------- */
-
-struct fake_feed {
-    struct feed feed;
-    const struct feed_event *next; /* what it says at the next drain */
-    unsigned lost;                 /* and what it lost before */
-};
-
-static int fake_drain(struct feed *feed, unsigned max, feed_sink *sink, void *context)
-{
-    struct fake_feed *fake = (struct fake_feed *)feed;
-    const struct feed_event *event = fake->next;
-    (void)max;
-    feed->lost += fake->lost;
-    fake->lost = 0;
-    fake->next = NULL;
-    if (!event)
-        return 0;
-    feed->received++;
-    sink(context, event);
-    return 1;
-}
-
-static void fake_feed_close(struct feed *feed)
-{
-    free(feed);
-}
-
-static const struct feed_class feeds[] = {
-    {"bpf", FEED_TELLS_BIRTHS | FEED_TELLS_PLACES, .close = fake_feed_close, .drain = fake_drain},
-    {"netlink", FEED_TELLS_BIRTHS, .close = fake_feed_close, .drain = fake_drain},
-    {"poll", FEED_WATCHES | FEED_WANTS_SCANS, .close = fake_feed_close, .drain = fake_drain},
-};
-
-static struct feed *open_feed(const char *name)
-{
-    for (size_t i = 0; i < sizeof feeds / sizeof *feeds; i++)
-        if (strcmp(feeds[i].name, name) == 0) {
-            struct fake_feed *fake = calloc(1, sizeof *fake);
-            cr_assert(fake);
-            fake->feed.class = &feeds[i];
-            fake->feed.fd = -1;
-            return &fake->feed;
-        }
-    cr_assert_fail("no feed %s", name);
-    return NULL;
-}
-
-/* ---- the tracker ---------------------------------------------------------------------------- */
-
-/* "/root/b-BLOCK/s-SCOPE/s-SCOPE/whatever" */
-static bool fake_locate(const struct tracker *tracker, const char *path, char *block, char *scope)
-{
-    char part[TRACKER_BLOCK_MAX + 1];
-    int size = 0;
-    (void)tracker;
-    if (sscanf(path, "/root/b-%128[^/]%n", block, &size) != 1)
-        return false;
-    *scope = '\0';
-    for (path += size; sscanf(path, "/s-%128[^/]%n", part, &size) == 1; path += size) {
-        if (*scope)
-            strcat(scope, "/");
-        strcat(scope, part);
-    }
-    return true;
-}
-
-static int fake_scan(struct tracker_op *op)
-{
-    char path[256];
-    uint32_t pids[PROC_FAKES];
-    snprintf(path, sizeof path, "/root/b-%s", op->block);
-    size_t n = proc_members(path, pids);
-    for (size_t i = 0; i < n; i++) {
-        struct process_facts facts;
-        int r = __wrap_facts_read(&facts, pids[i], FACTS_ARGV | FACTS_CGROUP);
-        r = r == 0 ? facts_list_add(&op->facts, &facts) : r;
-        if (r < 0 && r != -ESRCH)
-            return r;
-    }
-    return 0;
-}
-
-static int fake_run(struct tracker *tracker, struct tracker_op *op)
-{
-    (void)tracker;
-    return op->kind == TRACKER_SCAN ? fake_scan(op) : 0;
-}
-
-static void fake_tracker_close(struct tracker *tracker)
-{
-    free(tracker);
-}
-
-static const struct tracker_class fake_tracker = {
-    .name = "fake",
-    .traits = TRACKER_OWNS | TRACKER_HAS_PLACES | TRACKER_TRACKS,
-    .close = fake_tracker_close,
-    .locate = fake_locate,
-    .run = fake_run,
-};
-
-static struct tracker *open_tracker(void)
-{
-    struct tracker *tracker = calloc(1, sizeof *tracker);
-    cr_assert(tracker);
-    tracker->class = &fake_tracker;
-    tracker->root_fd = -1;
-    return tracker;
-}
 
 /* ---- what a reader knows -------------------------------------------------------------------- */
 
@@ -244,104 +131,6 @@ static void hold_to_the_law(struct bench *bench, const struct told *told)
 
 /* ---- the host ------------------------------------------------------------------------------- */
 
-static void copy(char *to, size_t room, struct text text)
-{
-    cr_assert_lt(text.size, room);
-    text_copy(to, text);
-    to[text.size] = '\0';
-}
-#define COPY(to, text) copy(to, sizeof to, text)
-
-static int decode_process(struct told *told, const msgpack_object *data, struct wps_error *error)
-{
-    struct process_event event;
-    int r = process_event_read(&event, data, error);
-    if (r < 0)
-        return r;
-    const struct process_record *record = &event.process;
-    told->pid = record->pid;
-    told->parent_pid = record->parent_pid;
-    told->started_at_ms = record->started_at_ms;
-    told->rss_bytes = record->rss_bytes;
-    told->root = record->root;
-    told->started = record->started;
-    told->truncated = record->command_truncated;
-    COPY(told->command, record->command);
-    COPY(told->scope, record->scope);
-    COPY(told->source, event.source);
-    return 0;
-}
-
-static int decode_exit(struct told *told, const msgpack_object *data, struct wps_error *error)
-{
-    struct process_exit event;
-    int r = process_exit_read(&event, data, error);
-    if (r < 0)
-        return r;
-    told->pid = event.pid;
-    told->started_at_ms = event.started_at_ms;
-    told->has_status = event.has_status;
-    told->status = event.status;
-    told->runtime_ms = event.runtime_ms;
-    told->cpu_ms = event.cpu_ms;
-    told->max_rss_bytes = event.max_rss_bytes;
-    COPY(told->source, event.source);
-    return 0;
-}
-
-static int decode_escape(struct told *told, const msgpack_object *data, struct wps_error *error)
-{
-    struct process_escape event;
-    int r = process_escape_read(&event, data, error);
-    if (r < 0)
-        return r;
-    told->pid = event.pid;
-    told->started_at_ms = event.started_at_ms;
-    COPY(told->reason, event.reason);
-    COPY(told->where, event.where);
-    return 0;
-}
-
-static int decode_block(struct told *told, const msgpack_object *data, struct wps_error *error)
-{
-    struct block_resync resync;
-    struct block_removed removed;
-    struct block_state state;
-    int r = 0;
-    if (strcmp(told->name, "block-resync") == 0) {
-        r = block_resync_read(&resync, data, error);
-        if (r == 0) {
-            COPY(told->reason, resync.reason);
-            told->lost = resync.lost;
-        }
-    } else if (strcmp(told->name, "block-removed") == 0) {
-        r = block_removed_read(&removed, data, error);
-        if (r == 0)
-            COPY(told->reason, removed.reason);
-    } else if (strcmp(told->name, "block-mark") != 0) {
-        r = block_state_read(&state, data, error);
-    }
-    return r;
-}
-
-static int decode(struct told *told, const msgpack_object *data, struct wps_error *error)
-{
-    struct block_point at;
-    int r = block_point_read(&at, data, error);
-    if (r < 0)
-        return r;
-    COPY(told->block, at.block_id);
-    COPY(told->epoch, at.epoch);
-    told->seq = at.seq;
-    if (strcmp(told->name, "exited") == 0)
-        return decode_exit(told, data, error);
-    if (strcmp(told->name, "escaped") == 0)
-        return decode_escape(told, data, error);
-    if (strncmp(told->name, "block-", 6) == 0)
-        return decode_block(told, data, error);
-    return decode_process(told, data, error);
-}
-
 static struct told *next_told(struct bench *bench)
 {
     if (bench->n_told == bench->told_room) {
@@ -365,7 +154,7 @@ static int on_publish(void *context, const struct wps_event *event)
              strncmp(name, "process-", 8) == 0 ? name + 8 : name);
     int r = wire_open(&doc, event->data, event->data_size, WIRE_DEPTH_MAX, &error);
     cr_assert_eq(r, 0, "%s: %s", event->event, error.message);
-    r = decode(told, &doc.root, &error);
+    r = told_decode(told, &doc.root, &error);
     cr_assert_eq(r, 0, "%s: %s", event->event, error.message);
     wire_close(&doc);
     char topic[80];
@@ -447,9 +236,8 @@ struct bench *bench_new(const char *feed)
     make_lists(module);
     make_loop(module);
     module->clock = proc_clock_now();
-    module->tracker = open_tracker();
-    module->feed = open_feed(feed);
-    bench->feed = (struct fake_feed *)module->feed;
+    module->tracker = fake_tracker_open();
+    module->feed = fake_feed_open(feed);
     module->confidence = "high";
     module->busy_window_ns = monotonic_ns();
     module->next_scan_ns = UINT64_MAX; /* scans come when a test wants them */
@@ -467,6 +255,7 @@ void bench_free(struct bench **bench_p)
     cr_assert_eq(workers_destroy(&module->workers, monotonic_ns() + ANSWER_MS * NS_PER_MS), 0);
     bench_check(bench);
     strangers_clear(module);
+    lives_clear(module);
     registry_destroy(&module->registry);
     feed_close(&module->feed);
     tracker_close(&module->tracker);
@@ -507,14 +296,14 @@ struct scope *bench_scope(struct bench *bench, struct block *block, const char *
 
 void bench_event(struct bench *bench, const struct feed_event *event)
 {
-    bench->feed->next = event;
+    fake_feed_say(bench->module.feed, event);
     loop_drain_feed(&bench->module);
-    cr_assert_null(bench->feed->next);
+    cr_assert(fake_feed_said(bench->module.feed));
 }
 
 void bench_lose(struct bench *bench, unsigned n)
 {
-    bench->feed->lost += n;
+    fake_feed_lose(bench->module.feed, n);
 }
 
 void bench_drain(struct bench *bench)
@@ -614,58 +403,7 @@ void bench_check(struct bench *bench)
                  n_listed);
 }
 
-static void put_encoded(char **at, const char *text)
-{
-    static const char safe[] = "/[]().,:{}|;_-~";
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                     strchr(safe, c);
-        *at += sprintf(*at, plain ? "%c" : "%%%02X", c);
-    }
-}
-
-char *bench_line(const struct told *told)
-{
-    char *line = malloc(3 * sizeof *told), *at = line;
-    cr_assert(line);
-    at += sprintf(at, "%s block=%s pid=%u", told->name, told->block, told->pid);
-    if (strcmp(told->name, "exited") == 0) {
-        sprintf(at, " status=%d", told->has_status ? told->status : -1);
-    } else if (strcmp(told->name, "escaped") == 0) {
-        at += sprintf(at, " reason=%s where=", told->reason);
-        put_encoded(&at, told->where);
-    } else {
-        at += sprintf(at, " parent=%u scope=%s started=%d command=", told->parent_pid, told->scope,
-                      told->started);
-        put_encoded(&at, told->command);
-    }
-    return line;
-}
-
 /* ---- stories -------------------------------------------------------------------------------- */
-
-static size_t put_story(char *text, size_t room, const struct told *told)
-{
-    char what[4300] = "";
-    if (strncmp(told->name, "block-", 6) == 0)
-        snprintf(what, sizeof what, "%s%s%s", told->name, *told->reason ? " " : "", told->reason);
-    else if (strcmp(told->name, "exited") == 0 && told->has_status)
-        snprintf(what, sizeof what, "exited %u %#x", told->pid - PROC_FIRST,
-                 (unsigned)told->status);
-    else if (strcmp(told->name, "exited") == 0)
-        snprintf(what, sizeof what, "exited %u", told->pid - PROC_FIRST);
-    else if (strcmp(told->name, "escaped") == 0)
-        snprintf(what, sizeof what, "escaped %u %s%s%s", told->pid - PROC_FIRST, told->reason,
-                 *told->where ? " " : "", told->where);
-    else
-        snprintf(what, sizeof what, "%s %u %s%s%s%s", told->name, told->pid - PROC_FIRST,
-                 told->command, told->root ? " [root]" : "", told->started ? " [started]" : "",
-                 strcmp(told->scope, SUBSCOPE_DEFAULT) == 0 ? "" : " [elsewhere]");
-    bool elsewhere = strcmp(told->block, "one") != 0;
-    return (size_t)snprintf(text, room, "%s%s%s%s%s; ", elsewhere ? told->block : "",
-                            elsewhere ? ":" : "", what, *told->source ? " by " : "", told->source);
-}
 
 const char *bench_story(struct bench *bench)
 {
@@ -674,7 +412,7 @@ const char *bench_story(struct bench *bench)
     story[0] = '\0';
     for (; bench->n_read < bench->n_told && used < sizeof story - 8192; bench->n_read++)
         if (!bench->told[bench->n_read].refused)
-            used += put_story(story + used, sizeof story - used, &bench->told[bench->n_read]);
+            used += told_story(story + used, sizeof story - used, &bench->told[bench->n_read]);
     if (used >= 2)
         story[used - 2] = '\0';
     return story;

@@ -7,33 +7,17 @@
  * says what a test says, a tracker whose members are those of test_plugin_proc.h, and a host that
  * keeps what is published and holds it against PROTOCOL.md, section 3.1, as it comes. No thread of
  * its own but the workers; timers and answers come when the test says so.
- *
- * Cgroups: block X has its directory at /root/b-X and its sub-scopes at /root/b-X/s-Y.
  */
 
 #include "plugin/module.h"
-#include "schemas/block_event.h"
+#include "test_plugin_fakes.h"
 #include "test_plugin_proc.h"
-
-/* One published event, decoded. Texts that the event lacks are "". */
-struct told {
-    char name[32]; /* "added", "exec", ..., "block-added", ... */
-    bool refused;  /* the host did not take it */
-    char block[64], epoch[33];
-    uint64_t seq;
-    uint32_t pid, parent_pid;
-    uint64_t started_at_ms, rss_bytes, runtime_ms, cpu_ms, max_rss_bytes, lost;
-    bool root, started, truncated, has_status;
-    int status;
-    char scope[128], source[8], reason[32], where[512], command[4200];
-};
+#include "test_plugin_told.h"
 
 struct member; /* what a reader would know */
-struct fake_feed;
 
 struct bench {
     struct module module;
-    struct fake_feed *feed;
     struct told *told;
     size_t n_told, told_room, n_read; /* as far as bench_story went */
     const char *label;                /* what is tried, for sentences */
@@ -72,10 +56,6 @@ struct process *bench_process(struct bench *bench, uint32_t pid);
 
 /* The reader's picture is the registry's: pid, start, command, root, started and scope. */
 void bench_check(struct bench *bench);
-
-/* An event of a process as the traces have it, to be freed:
- *     "added block=one pid=5000001 parent=5000000 scope=main started=0 command=a%20b" */
-char *bench_line(const struct told *told);
 
 /* What was told since the last call, in short: "added 1 a b; exec 1 c; exited 1 0x300": pids less
  * PROC_FIRST, commands, statuses in hexadecimal; what is of another block than "one", of another

@@ -209,7 +209,7 @@ static void note_told(struct outcomes *outcomes, const struct bench *bench)
 {
     for (size_t i = 0; i < bench->n_told; i++)
         if (is_of_process(&bench->told[i])) {
-            _cleanup_free_ char *line = bench_line(&bench->told[i]);
+            _cleanup_free_ char *line = told_line(&bench->told[i]);
             note(outcomes, line);
         }
     drop_escaped(outcomes);
@@ -286,7 +286,7 @@ ParameterizedTest(struct file *file, traces, a_trace_is_told_event_by_event_as_i
     for (size_t i = 0; i < bench->n_told; i++) {
         if (!is_of_process(&bench->told[i]))
             continue;
-        _cleanup_free_ char *line = bench_line(&bench->told[i]);
+        _cleanup_free_ char *line = told_line(&bench->told[i]);
         cr_assert_lt(n, trace->n_expected, "%s: told besides: %s", file->path, line);
         cr_assert_str_eq(line, trace->expected[n], "%s: told was\n  %s\nand not\n  %s", file->path,
                          line, trace->expected[n]);

@@ -38,8 +38,7 @@ struct bpf_feed {
     unsigned left;
 };
 
-/* ---- records to events -------------------------------------------------------------------------
- */
+/* ---- records to events ---- */
 
 static void exec_event(struct feed_event *event, const struct bpf_record *record, size_t size)
 {
@@ -126,8 +125,7 @@ static int bpf_drain(struct feed *feed, unsigned max, feed_sink *sink, void *con
     return (int)(feed->received - before);
 }
 
-/* ---- opening -----------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static int silent(enum libbpf_print_level level, const char *format, va_list args)
 {

@@ -35,8 +35,7 @@ struct netlink_feed {
     char messages[BATCH][256];
 };
 
-/* ---- reading -----------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 static uint64_t clock_gap_ns(void)
 {
@@ -90,8 +89,7 @@ static int netlink_drain(struct feed *feed, unsigned max, feed_sink *sink, void 
     return (int)taken;
 }
 
-/* ---- opening -----------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static int tell_kernel(int fd, enum proc_cn_mcast_op op)
 {

@@ -50,8 +50,7 @@ struct poll_feed {
     struct proc_clock clock;
 };
 
-/* ---- how a process ended -----------------------------------------------------------------------
- */
+/* ---- how a process ended ---- */
 
 /* An unreaped process shows its status in /proc to those who may know; a reaped one in its pidfd,
  * where the kernel is new enough. It may be reaped between the two looks, not the other way round.
@@ -128,8 +127,7 @@ static int poll_drain(struct feed *feed, unsigned max, feed_sink *sink, void *co
     return (int)taken;
 }
 
-/* ---- watching ----------------------------------------------------------------------------------
- */
+/* ---- watching ---- */
 
 static int poll_watch(struct feed *feed, uint32_t pid, uint64_t start_ns)
 {
@@ -173,8 +171,7 @@ static void poll_unwatch(struct feed *feed, uint32_t pid)
         forget(poll, watch);
 }
 
-/* ---- opening -----------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static void poll_close(struct feed *feed)
 {

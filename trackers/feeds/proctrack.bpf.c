@@ -44,7 +44,7 @@ struct {
 
 enum { SIGNAL_GROUP_EXIT = 4 };
 
-/* ---- membership ------------------------------------------------------------------------------ */
+/* ---- membership ---- */
 
 /* A function of its own, so that the compiler cannot move the way of an older kernel out of its
  * branch, where the loader would refuse it on a newer one. */
@@ -91,8 +91,7 @@ static __always_inline void put_places(struct bpf_record *record, struct cgroup 
     }
 }
 
-/* ---- what a record says -----------------------------------------------------------------------
- */
+/* ---- what a record says ---- */
 
 /* The number of a task's process in the reader's pid namespace; 0: it has none there. */
 static __always_inline __u32 pid_of(struct task_struct *task)
@@ -133,8 +132,7 @@ static __always_inline void send(struct bpf_record *record, __u64 size)
         __sync_fetch_and_add(&lost, 1);
 }
 
-/* ---- births, programs, ends, moves -------------------------------------------------------------
- */
+/* ---- births, programs, ends, moves ---- */
 
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
