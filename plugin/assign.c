@@ -51,7 +51,7 @@ static enum errorcode code_of(int result)
     case -EPERM:
     case -EACCES:
         return ERRORCODE_NOT_PERMITTED;
-    case -ENOTSUP:
+    case -EOPNOTSUPP:
         return ERRORCODE_NOT_SUPPORTED;
     default:
         return ERRORCODE_INTERNAL;
@@ -84,7 +84,7 @@ static void on_scanned(struct tracker_op *op, void *context)
 static bool scan_first(struct assignment *assignment)
 {
     struct module *module = assignment->module;
-    if (feed_traits(module->feed) & FEED_TELLS_PLACES)
+    if (feed_traits(module->feed) & FEED_TELLS_PLACES || module->stopping)
         return false;
     struct tracker_op *op = tracker_op_new(module->tracker, TRACKER_SCAN, on_scanned, assignment);
     if (!op) {

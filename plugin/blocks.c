@@ -337,7 +337,7 @@ static void on_killed(struct tracker_op *op, void *context)
 
 void blocks_kill(struct module *module, struct block *block, struct text scope)
 {
-    if (block->clearing)
+    if (block->clearing || module->wound_up)
         return; /* it is empty; who joins now is killed when that fails */
     struct tracker_op *op = new_op(module, TRACKER_KILL, block, scope, on_killed);
     if (!op)
@@ -411,8 +411,15 @@ static void answer_removers(struct block *block)
 
 static void finish(struct module *module, struct block *block)
 {
+    /* Readers that are not told of it would keep it for ever: that waits until the host has room.
+     */
+    if (publish_block_removed(module, block, block->removal))
+        blocks_told_removed(module, block);
+}
+
+void blocks_told_removed(struct module *module, struct block *block)
+{
     struct asks makers;
-    publish_block_removed(module, block, block->removal);
     answer_removers(block);
     take_all(&block->makers, &makers);
     sd_event_source_disable_unref(block->watch);
@@ -441,8 +448,8 @@ static void on_cleared(struct tracker_op *op, void *context)
 
 void blocks_forgot(struct module *module, struct block *block)
 {
-    if (block->state != BLOCK_REMOVING || !block->kernel_empty || block->clearing || block->busy ||
-        !TAILQ_EMPTY(&block->processes))
+    if (block->state != BLOCK_REMOVING || module->wound_up || !block->kernel_empty ||
+        block->clearing || block->busy || !TAILQ_EMPTY(&block->processes))
         return;
     struct tracker_op *op =
         new_op(module, TRACKER_REMOVE, block, (struct text){NULL, 0}, on_cleared);

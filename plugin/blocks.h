@@ -25,6 +25,10 @@ void blocks_remove(struct module *module, struct block *block, const char *reaso
 /* An assignment to it is over: what waited for that goes on. */
 void blocks_assigned(struct module *module, struct block *block);
 
+/* Its block-removed was handed over: it is gone, whoever asked for that is answered, and who wants
+ * it again gets a new one. */
+void blocks_told_removed(struct module *module, struct block *block);
+
 /* A process was taken out of the registry: the removal of its block may go on. */
 void blocks_forgot(struct module *module, struct block *block);
 

@@ -209,6 +209,7 @@ static void kill_pid(struct module *module, struct ask *ask)
         .pid = process->pid,
         .start_ticks = process->start_ticks,
         .rough = process->start_is_rough,
+        .result = -ECANCELED,
     };
     strcpy(kill->block, block->id);
     workers_submit(module->workers, &kill->job);

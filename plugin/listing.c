@@ -110,7 +110,7 @@ static void on_listed(struct job *job, void *context)
     struct ask *ask = listing->ask;
     loop_drain_feed(module);
     struct block *block = registry_block(&module->registry, ask->request.block_id);
-    if (block && lives_is_read(module, block, listing->last_question)) {
+    if (block && !module->stopping && lives_is_read(module, block, listing->last_question)) {
         read_again(module, listing);
         return;
     }

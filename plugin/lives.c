@@ -12,6 +12,7 @@
 #include "plugin/assign.h"
 #include "plugin/blocks.h"
 #include "plugin/clock.h"
+#include "plugin/loop.h"
 #include "plugin/publish.h"
 #include "plugin/strangers.h"
 
@@ -90,6 +91,13 @@ static void take_command(struct module *module, struct process *process, const s
     process->command = command;
     process->is_guess = !input->has_argv;
     process->is_stale = false;
+}
+
+/* Its name is all that is known of its program. */
+static void take_guess(struct module *module, struct process *process, struct text comm)
+{
+    process->is_stale = true;
+    take_command(module, process, &(struct input){.comm = comm});
 }
 
 /* Its new command could not be read, and the old one is not true any more. */
@@ -546,7 +554,7 @@ static void join(struct module *module, const struct feed_event *event, struct s
     if (known)
         process->command = command_share(known);
     else
-        take_command(module, process, &(struct input){.comm = event->comm}); /* until it is read */
+        take_guess(module, process, event->comm); /* until it is read */
     drive(module, process, &(struct input){.input = LIFE_JOIN});
 }
 
@@ -599,7 +607,11 @@ static void take_exec(struct module *module, const struct feed_event *event, str
         .argv = event->argv,
         .comm = event->comm,
     };
-    process->is_stale = !event->has_argv; /* readers were told the old one, so it stays till then */
+    if (!event->has_argv && !life_is_told(process->state) && event->comm.size)
+        take_guess(module, process, event->comm); /* until it is read */
+    else
+        process->is_stale =
+            !event->has_argv; /* readers were told the old one: it stays till then */
     drive(module, process, &input);
 }
 
@@ -729,6 +741,16 @@ static struct input from_facts(enum life_input input, const struct process_facts
     };
 }
 
+/* What was made from the time of an event is replaced by what /proc says, as long as nobody was
+ * told. */
+static void make_exact(struct process *process, const struct process_facts *facts)
+{
+    if (!process->start_is_rough || life_is_told(process->state))
+        return;
+    process->start_ticks = facts->stat.start_ticks;
+    process->start_is_rough = false;
+}
+
 /* True where the facts tell another command than readers were told. */
 static bool tells_news(const struct process *process, const struct process_facts *facts)
 {
@@ -746,7 +768,8 @@ static void seen_again(struct module *module, struct process *process, struct sc
     bool newer = facts->read_ns > process->changed_ns;
     if (!life_is_told(process->state)) {
         if (root && !process->root)
-            process->root = true, process->started = false;
+            process->root = true, process->started = process->started_open = false;
+        make_exact(process, facts);
         struct input seen = from_facts(LIFE_SEEN, facts, by_scan);
         drive(module, process, &seen);
         return;
@@ -946,10 +969,7 @@ static void answer(struct module *module, struct process *process,
     }
     if (!is_where_thought(module, process, facts))
         return;
-    if (process->start_is_rough && !life_is_told(process->state)) {
-        process->start_ticks = facts->stat.start_ticks;
-        process->start_is_rough = false;
-    }
+    make_exact(process, facts);
     struct input input = from_facts(LIFE_FACTS, facts, false);
     drive(module, process, &input);
 }
@@ -993,6 +1013,7 @@ int lives_on_settle_timer(sd_event_source *source, uint64_t now_us, void *contex
     struct module *module = context;
     uint64_t now = now_us * 1000;
     struct process *process;
+    loop_drain_feed(module); /* an exec in time may be there already */
     while ((process = TAILQ_FIRST(&module->settling)) && process->due_ns <= now) {
         settle(module, process);
         tell_freed(module);

@@ -300,14 +300,29 @@ static uint64_t stop_by(const struct module *module)
     return __atomic_load_n(&module->stop_by_ns, __ATOMIC_ACQUIRE);
 }
 
+/* What could not be ended in time. The next broker finds it. */
+static void name_the_rest(const struct module *module)
+{
+    const struct block *block, *next;
+    HASH_ITER (by_id, module->registry.blocks, block, next)
+        if (!block->keep_on_exit)
+            module_log(
+                module, WPS_LOG_WARNING,
+                "block %s could not be ended in time: %u processes are left, the first is %u",
+                block->id, block->n_told,
+                TAILQ_EMPTY(&block->processes) ? 0 : TAILQ_FIRST(&block->processes)->pid);
+}
+
 static void run(struct module *module)
 {
     while (!wind_down(module)) {
         uint64_t wait_us = UINT64_MAX;
         if (module->stopping) {
             uint64_t now = monotonic_ns(), by = stop_by(module);
-            if (now >= by)
+            if (now >= by) {
+                name_the_rest(module);
                 return;
+            }
             wait_us = (by - now) / 1000 + 1;
         }
         if (control_work(module->control))
@@ -353,7 +368,9 @@ static void *thread(void *argument)
         set_phase(module, LOOP_RUNNING);
         run(module);
     }
-    module->stop_result = unmake_all(module, stop_by(module));
+    module->wound_up = true;
+    module->stop_result =
+        unmake_all(module, __atomic_load_n(&module->join_by_ns, __ATOMIC_ACQUIRE));
     set_phase(module, LOOP_ENDED);
     return NULL;
 }
@@ -387,7 +404,8 @@ int loop_start(struct module *module, struct wps_error *error)
 {
     module->stopping = false;
     module->n_attempts = 0;
-    module->stop_by_ns = UINT64_MAX;
+    module->stop_by_ns = module->join_by_ns = UINT64_MAX;
+    module->wound_up = false;
     module->stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (module->stop_event < 0)
         return wps_error_system(error, -errno, "cannot make an eventfd");
@@ -409,8 +427,10 @@ int loop_stop(struct module *module, uint32_t deadline_ms, struct wps_error *err
 {
     if (module->phase == LOOP_OFF)
         return 0;
-    /* The loop gives up on blocks a little before the host gives up on it. */
+    /* The loop gives up on blocks, then on its workers, a little before the host gives up on it. */
     uint64_t deadline_ns = monotonic_ns() + deadline_ms * NS_PER_MS;
+    __atomic_store_n(&module->join_by_ns, deadline_ns - deadline_ms * NS_PER_MS / 20,
+                     __ATOMIC_RELEASE);
     __atomic_store_n(&module->stop_by_ns, deadline_ns - deadline_ms * NS_PER_MS / 10,
                      __ATOMIC_RELEASE);
     eventfd_write(module->stop_event, 1);

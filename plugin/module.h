@@ -56,7 +56,10 @@ struct module {
     enum { LOOP_OFF, LOOP_STARTING, LOOP_RUNNING, LOOP_ENDED } phase;
     int start_result, stop_result;
     struct wps_error start_error;
-    uint64_t stop_by_ns; /* CLOCK_MONOTONIC; set by the host's thread before it wakes the loop */
+    /* CLOCK_MONOTONIC; set by the host's thread before it wakes the loop: when it gives up on
+     * blocks, and on threads. */
+    uint64_t stop_by_ns, join_by_ns;
+    bool wound_up; /* nothing goes to the workers any more but what ends by itself */
 
     /* the loop's */
     sd_event *event;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "plugin/blocks.h"
 #include "plugin/clock.h"
 
 enum { MARK_MS = 1000, LATE_MARK_MS = 10000, RETRY_MS = 10 };
@@ -236,12 +237,25 @@ void publish_block_resync(struct module *module, struct block *block, const char
     tell(module, block, EVENT_BLOCK_RESYNC);
 }
 
-void publish_block_removed(struct module *module, struct block *block, const char *reason)
+static int hand_over_removed(struct module *module, struct block *block)
 {
-    struct block_removed event = {.at = next_point(block), .reason = text_of(reason)};
+    struct block_removed event = {
+        .at = {text_of(block->id), text_of(block->epoch), block->seq},
+        .reason = text_of(block->removal),
+    };
     wire_out_clear(&module->out);
     block_removed_pack(&module->out, &event);
-    tell(module, block, EVENT_BLOCK_REMOVED);
+    return hand_over(module, block, EVENT_BLOCK_REMOVED);
+}
+
+bool publish_block_removed(struct module *module, struct block *block, const char *reason)
+{
+    block->removal = reason;
+    block->seq++;
+    block->is_gone = hand_over_removed(module, block) < 0;
+    if (block->is_gone)
+        note_unpublished(module, block);
+    return !block->is_gone;
 }
 
 void publish_forget_block(struct module *module, struct block *block)
@@ -284,21 +298,34 @@ int publish_on_mark_timer(sd_event_source *source, uint64_t now_us, void *contex
     return 0;
 }
 
+/* One block whose events could not be handed over: what it is told of now. False: no room yet. */
+static bool try_again(struct module *module, struct block *block)
+{
+    if (block->is_gone)
+        return hand_over_removed(module, block) == 0;
+    pack_resync(module, block, "unpublished", 0);
+    if (hand_over(module, block, EVENT_BLOCK_RESYNC) == 0)
+        return true;
+    block->seq--; /* nobody saw that number */
+    return false;
+}
+
 int publish_on_retry_timer(sd_event_source *source, uint64_t now_us, void *context)
 {
     struct module *module = context;
     struct block *block;
     (void)source, (void)now_us;
     while ((block = TAILQ_FIRST(&module->unsent))) {
-        pack_resync(module, block, "unpublished", 0);
-        if (hand_over(module, block, EVENT_BLOCK_RESYNC) < 0) {
-            block->seq--; /* nobody saw that number */
+        if (!try_again(module, block)) {
             set_timer(module->retry_timer, monotonic_ns() + RETRY_MS * NS_PER_MS);
             return 0;
         }
         TAILQ_REMOVE(&module->unsent, block, unsent);
         block->unpublished = false;
-        mark_later(module, block);
+        if (block->is_gone)
+            blocks_told_removed(module, block);
+        else
+            mark_later(module, block);
     }
     return 0;
 }

@@ -25,7 +25,8 @@ void publish_block_changed(struct module *module, struct block *block);
 /* `lost` of 0: unknown. */
 void publish_block_resync(struct module *module, struct block *block, const char *reason,
                           uint64_t lost);
-void publish_block_removed(struct module *module, struct block *block, const char *reason);
+/* False where the host has no room: it is tried again, and then blocks_told_removed is called. */
+bool publish_block_removed(struct module *module, struct block *block, const char *reason);
 
 /* The record of a process, as events and lists hold it. Its views live as long as the process. */
 void publish_record(const struct process *process, uint64_t rss_bytes, struct process_record *ret);

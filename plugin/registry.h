@@ -114,6 +114,7 @@ struct block {
     sd_event_source *watch; /* its emptiness is waited for */
     sd_event_source *again; /* the next look, or the next kill */
     const char *removal;    /* the reason that block-removed will give */
+    bool is_gone;           /* all of it but its block-removed, which the host could not take yet */
     unsigned patience_ms;   /* until the next kill */
     bool kernel_empty;      /* nobody is in it; not all deaths may have been told */
     bool clearing;          /* its place is being removed */

@@ -128,7 +128,7 @@ static void on_scan(struct tracker_op *op, void *context)
             scan_apply(module, block, op);
         else
             module_log(module, WPS_LOG_WARNING, "%s", op->error.message);
-        if (block->scan_again)
+        if (block->scan_again && !module->stopping)
             scan_block(module, block);
     }
     tracker_op_free(op);

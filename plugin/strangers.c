@@ -142,7 +142,7 @@ static void on_answer(struct tracker_op *op, void *context)
 {
     struct module *module = context;
     struct stranger *stranger = find(module, op->tag);
-    if (stranger && op->result == 0) {
+    if (stranger && op->result == 0 && !module->stopping) {
         if (stranger->early && lives_is_in_root(&op->facts.items[0])) {
             stranger->early--;
             ask_again(module, op, op->pid);

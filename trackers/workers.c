@@ -29,7 +29,7 @@ struct workers {
     pthread_cond_t wake;   /* there is work, or the end */
     pthread_cond_t left;   /* the last thread has left; on CLOCK_MONOTONIC */
     struct jobs todo, urgent, finished;
-    bool ending;
+    bool ending, joined;
     unsigned running; /* threads that have not left yet */
     struct worker worker[WORKERS_MAX];
 };
@@ -146,7 +146,9 @@ void workers_submit(struct workers *workers, struct job *job)
 {
     workers->pending++;
     pthread_mutex_lock(&workers->mutex);
-    if (job->urgent)
+    if (workers->joined)
+        STAILQ_INSERT_TAIL(&workers->finished, job, link);
+    else if (job->urgent)
         STAILQ_INSERT_TAIL(&workers->urgent, job, link);
     else
         STAILQ_INSERT_TAIL(&workers->todo, job, link);
@@ -227,8 +229,9 @@ int workers_destroy(struct workers **workers_p, uint64_t deadline_ns)
     pthread_cond_broadcast(&workers->wake);
     pthread_mutex_unlock(&workers->mutex);
     int r = join_until(workers, deadline_ns);
-    if (workers->event >= 0)
-        workers_reap(workers);
+    workers->joined = r == 0;
+    while (workers->event >= 0 && workers_reap(workers) > 0)
+        ;
     if (r < 0)
         return r;
     if (workers->event >= 0)

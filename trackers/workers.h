@@ -41,6 +41,8 @@ int workers_new(struct workers **ret_workers, struct wps_error *error);
 /* Readable while finished jobs wait for workers_reap. */
 int workers_fd(const struct workers *workers);
 
+/* Once workers_destroy has joined the threads, a job is not run any more: only its `done` is
+ * called. */
 void workers_submit(struct workers *workers, struct job *job);
 
 /* Calls `done` of each finished job; returns how many. */

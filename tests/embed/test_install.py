@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `cmake --install` brings is enough to build a plugin elsewhere and to run it."""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+BUILD = pathlib.Path(os.environ["EMBED_BUILD"])
+CMAKE = os.environ.get("EMBED_CMAKE", "cmake")
+LIBDIR = os.environ.get("EMBED_LIBDIR", "lib")
+
+
+def run(*words, **more):
+    ended = subprocess.run([str(word) for word in words], text=True, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=240, **more)
+    return ended.returncode, ended.stdout
+
+
+class Install(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.home = pathlib.Path(tempfile.mkdtemp(prefix="proctrack-install-"))
+        cls.addClassCleanup(shutil.rmtree, cls.home, ignore_errors=True)
+        # Installed at one place and then moved: nothing in it may name where it was.
+        first, cls.prefix = cls.home / "first", cls.home / "usr"
+        status, out = run(CMAKE, "--install", BUILD, "--prefix", first)
+        assert status == 0, out
+        first.rename(cls.prefix)
+        cls.wpsd = cls.prefix / "bin" / "wpsd"
+        cls.plugins = cls.prefix / LIBDIR / "wps" / "plugins"
+
+    def assert_runs(self, *words, **more):
+        status, out = run(*words, **more)
+        self.assertEqual(status, 0, out)
+        return out
+
+    def build_elsewhere(self, name, *options, env=None):
+        """Copied out of this tree, so that nothing of it is found by accident."""
+        source, build = self.home / name / "source", self.home / name / "build"
+        shutil.copytree(HERE / "out_of_tree", source)
+        environment = {key: value for key, value in os.environ.items()
+                       if key not in ("PKG_CONFIG_PATH", "CMAKE_PREFIX_PATH")} | (env or {})
+        self.assert_runs(CMAKE, "-S", source, "-B", build, *options, env=environment)
+        self.assert_runs(CMAKE, "--build", build, env=environment)
+        self.assert_runs(CMAKE, "--install", build, env=environment)
+        self.assertTrue((self.plugins / "hello.so").exists())
+        (self.plugins / "hello.so").unlink()
+        self.assert_accepted(build / "hello.so", "hello", "2.5.0")
+        return build / "hello.so"
+
+    def assert_accepted(self, plugin, *words):
+        out = self.assert_runs(self.wpsd, "--check-plugin", plugin)
+        for word in words:
+            self.assertIn(word, out)
+
+    def test_all_is_where_it_belongs(self):
+        for path in (self.wpsd, self.plugins / "proctrack.so",
+                     self.prefix / "include" / "wps" / "wps_plugin.h",
+                     self.prefix / LIBDIR / "pkgconfig" / "wps-plugin.pc",
+                     self.prefix / LIBDIR / "cmake" / "WpsPlugin" / "WpsPluginConfig.cmake"):
+            self.assertTrue(path.is_file(), path)
+
+    def test_nothing_installed_names_the_tree_or_its_first_place(self):
+        for path in self.prefix.rglob("*"):
+            if path.is_file() and path.suffix in (".cmake", ".pc", ".h"):
+                text = path.read_text()
+                for place in (BUILD, HERE.parents[1], self.home):
+                    self.assertNotIn(str(place), text, path)
+
+    def test_the_installed_module_is_accepted(self):
+        self.assert_accepted(self.plugins / "proctrack.so", "proctrack")
+
+    def test_a_plugin_is_built_with_the_cmake_package(self):
+        self.build_elsewhere("package", f"-DCMAKE_PREFIX_PATH={self.prefix}")
+
+    def test_a_plugin_is_built_with_pkg_config_and_runs(self):
+        if not shutil.which("pkg-config"):
+            self.skipTest("pkg-config is not installed")
+        path = str(self.prefix / LIBDIR / "pkgconfig")
+        plugin = self.build_elsewhere("pkg-config", "-DWITH_PKG_CONFIG=ON",
+                                      env={"PKG_CONFIG_PATH": path})
+        runtime = tempfile.mkdtemp(prefix="wpsd-install-")
+        self.addCleanup(shutil.rmtree, runtime, ignore_errors=True)
+        broker = subprocess.Popen([self.wpsd, "--plugin", plugin], stderr=subprocess.PIPE, text=True,
+                                  env=os.environ | {"WPS_RUNTIME_DIR": runtime})
+        said = []
+        for line in broker.stderr:
+            said.append(line)
+            if "ready" in line:
+                broker.send_signal(signal.SIGTERM)
+        self.assertEqual(broker.wait(60), 0, said)
+        broker.stderr.close()
+        self.assertIn("hello from out of the tree", "".join(said))
+
+    def test_one_line_of_a_shell_is_enough(self):
+        """As docs/plugins.md says it."""
+        if not shutil.which("pkg-config"):
+            self.skipTest("pkg-config is not installed")
+        env = os.environ | {"PKG_CONFIG_PATH": str(self.prefix / LIBDIR / "pkgconfig")}
+        plugin = self.home / "hello.so"
+        self.assert_runs("sh", "-c", f"{os.environ.get('EMBED_CC', 'cc')} -shared -fPIC -Wl,-z,nodelete "
+                         f"$(pkg-config --cflags wps-plugin) {HERE}/out_of_tree/hello.c -o {plugin}",
+                         env=env)
+        self.assert_accepted(plugin, "hello")
+
+
+if __name__ == "__main__":
+    unittest.main()
