@@ -63,8 +63,7 @@ struct trace {
     uint64_t quiet_since_ns;
 };
 
-/* ---- lines -------------------------------------------------------------------------------------
- */
+/* ---- lines ---- */
 
 static void put(char *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -130,8 +129,7 @@ static void print_event(const struct trace *trace, const struct feed_event *even
     puts(line);
 }
 
-/* ---- what /proc says ---------------------------------------------------------------------------
- */
+/* ---- what /proc says ---- */
 
 static void describe(char *line, uint32_t pid)
 {
@@ -172,8 +170,7 @@ static void look_at_all(struct trace *trace)
         look(&trace->known[i]);
 }
 
-/* ---- events ------------------------------------------------------------------------------------
- */
+/* ---- events ---- */
 
 static struct known *find(struct trace *trace, uint32_t pid)
 {
@@ -207,8 +204,7 @@ static void take(void *context, const struct feed_event *event)
     trace->quiet_since_ns = boottime_ns();
 }
 
-/* ---- the command -------------------------------------------------------------------------------
- */
+/* ---- the command ---- */
 
 /* Replaces `{one}` and the like. */
 static char *with_places(const struct trace *trace, const char *argument)

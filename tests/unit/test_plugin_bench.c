@@ -20,7 +20,7 @@
 
 enum { ANSWER_MS = 20000, FAR_US = 1000 * 1000000 };
 
-/* ---- what a reader knows -------------------------------------------------------------------- */
+/* ---- what a reader knows ---- */
 
 struct member {
     struct member *next;
@@ -92,7 +92,7 @@ static void free_members(struct bench *bench)
     }
 }
 
-/* ---- the law -------------------------------------------------------------------------------- */
+/* ---- the law ---- */
 
 static const struct told *last_of_block(const struct bench *bench, const char *block)
 {
@@ -129,7 +129,7 @@ static void hold_to_the_law(struct bench *bench, const struct told *told)
         take_later(bench, told);
 }
 
-/* ---- the host ------------------------------------------------------------------------------- */
+/* ---- the host ---- */
 
 static struct told *next_told(struct bench *bench)
 {
@@ -173,7 +173,7 @@ static void on_log(void *context, int level, const char *message)
         fprintf(stderr, "%d %s\n", level, message);
 }
 
-/* ---- putting it together -------------------------------------------------------------------- */
+/* ---- putting it together ---- */
 
 static int on_workers(sd_event_source *source, int fd, uint32_t events, void *context)
 {
@@ -292,7 +292,7 @@ struct scope *bench_scope(struct bench *bench, struct block *block, const char *
     return scope;
 }
 
-/* ---- what happens --------------------------------------------------------------------------- */
+/* ---- what happens ---- */
 
 void bench_event(struct bench *bench, const struct feed_event *event)
 {
@@ -357,7 +357,7 @@ struct process *bench_process(struct bench *bench, uint32_t pid)
     return registry_process(&bench->module.registry, pid);
 }
 
-/* ---- comparing ------------------------------------------------------------------------------ */
+/* ---- comparing ---- */
 
 static void check_process(const struct bench *bench, const struct process *process)
 {
@@ -403,7 +403,7 @@ void bench_check(struct bench *bench)
                  n_listed);
 }
 
-/* ---- stories -------------------------------------------------------------------------------- */
+/* ---- stories ---- */
 
 const char *bench_story(struct bench *bench)
 {

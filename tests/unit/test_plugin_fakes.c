@@ -15,7 +15,7 @@
 #include "trackers/feeds/feed_impl.h"
 #include "trackers/tracker_impl.h"
 
-/* ---- the feed ------------------------------------------------------------------------------- */
+/* ---- the feed ---- */
 
 struct fake_feed {
     struct feed feed;
@@ -78,7 +78,7 @@ void fake_feed_lose(struct feed *feed, unsigned n)
     ((struct fake_feed *)feed)->lost += n;
 }
 
-/* ---- the tracker ---------------------------------------------------------------------------- */
+/* ---- the tracker ---- */
 
 /* "/root/b-BLOCK/s-SCOPE/s-SCOPE/whatever" */
 static bool fake_locate(const struct tracker *tracker, const char *path, char *block, char *scope)

@@ -12,7 +12,7 @@
 
 TestSuite(lives, .init = begin_bpf, .fini = end_bench);
 
-/* ---- settling ------------------------------------------------------------------------------- */
+/* ---- settling ---- */
 
 Test(lives, a_fork_that_execs_is_told_once_as_what_it_runs)
 {
@@ -96,7 +96,7 @@ Test(lives, the_settle_time_runs_by_itself)
     assert_story(bench, "added 1 top; added 2 top");
 }
 
-/* ---- reading -------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 Test(lives, a_blind_exec_is_read_before_it_is_told)
 {
@@ -250,7 +250,7 @@ Test(lives, a_leader_that_left_is_no_other_program)
     assert_story(bench, "");
 }
 
-/* ---- pids used again ------------------------------------------------------------------------ */
+/* ---- pids used again ---- */
 
 Test(lives, a_pid_that_is_used_again_ends_the_life_before)
 {
@@ -303,7 +303,7 @@ Test(lives, facts_of_another_life_of_the_pid_are_not_its)
     assert_story(bench, "added 1 [comm] by scan; exited 1 by scan");
 }
 
-/* ---- moves ---------------------------------------------------------------------------------- */
+/* ---- moves ---- */
 
 Test(lives, a_move_out_of_all_blocks_is_an_escape)
 {
@@ -406,7 +406,7 @@ Test(lives, who_joins_from_outside_and_runs_on_is_read)
     assert_story(bench, "added 1 old one");
 }
 
-/* ---- started -------------------------------------------------------------------------------- */
+/* ---- started ---- */
 
 Test(lives, what_a_shell_starts_is_started_and_what_that_starts_too)
 {

@@ -9,7 +9,7 @@
 
 TestSuite(netlink_lives, .init = begin_netlink, .fini = end_bench);
 
-/* ---- netlink: threads, places, strangers ---------------------------------------------------- */
+/* ---- netlink: threads, places, strangers ---- */
 
 /* A member that is known: it came in by itself and was asked about. */
 static void stands(unsigned number, const char *words)

@@ -13,7 +13,7 @@ struct block *one, *two;
 uint64_t starts[PEOPLE];
 static unsigned parents[PEOPLE];
 
-/* ---- begin and end -------------------------------------------------------------------------- */
+/* ---- begin and end ---- */
 
 static void begin(const char *feed)
 {
@@ -44,7 +44,7 @@ void end_bench(void)
     bench_free(&bench);
 }
 
-/* ---- what happens --------------------------------------------------------------------------- */
+/* ---- what happens ---- */
 
 uint32_t pid_of(unsigned number)
 {

@@ -34,7 +34,7 @@ uint32_t pid_of(unsigned number);
 /* The next millisecond. */
 uint64_t now(void);
 
-/* ---- what the feed says --------------------------------------------------------------------- */
+/* ---- what the feed says ---- */
 
 /* An event of a process, with what the feed in use tells of every one. */
 struct feed_event event_of(enum feed_event_kind kind, unsigned number, uint64_t block,
@@ -51,7 +51,7 @@ void execs_blind(unsigned number);
 void exits(unsigned number, int status);
 void moves(unsigned number, uint64_t block, uint64_t scope, const char *path);
 
-/* ---- what /proc says from now on ------------------------------------------------------------ */
+/* ---- what /proc says from now on ---- */
 
 /* It runs this in a cgroup; "": no arguments can be read. */
 void shows_in(unsigned number, unsigned parent, const char *words, const char *cgroup);

@@ -87,7 +87,7 @@ size_t proc_members(const char *cgroup, uint32_t pids[static PROC_FAKES])
     return n;
 }
 
-/* ---- in the place of the real ones ---------------------------------------------------------- */
+/* ---- in the place of the real ones ---- */
 
 static bool read_fake(struct fake *ret, uint32_t pid, bool waits)
 {

@@ -11,7 +11,7 @@
 
 TestSuite(publish, .init = begin_bpf, .fini = end_bench);
 
-/* ---- how it ended --------------------------------------------------------------------------- */
+/* ---- how it ended ---- */
 
 Test(publish, an_end_tells_status_time_and_use)
 {
@@ -41,7 +41,7 @@ Test(publish, a_start_is_told_to_the_clock_tick)
                  proc_clock_ms(&bench->module.clock, ticks));
 }
 
-/* ---- the host has no room ------------------------------------------------------------------- */
+/* ---- the host has no room ---- */
 
 static bool is_resync_told(struct bench *the_bench)
 {
@@ -111,7 +111,7 @@ Test(publish, without_a_publish_of_the_host_all_else_works)
     cr_assert_eq(one->seq, 3, "every event takes a number, delivered or not");
 }
 
-/* ---- marks ---------------------------------------------------------------------------------- */
+/* ---- marks ---- */
 
 static bool is_marked(struct bench *the_bench)
 {

@@ -12,7 +12,7 @@
 TestSuite(scans, .init = begin_bpf, .fini = end_bench);
 TestSuite(scans_poll, .init = begin_poll, .fini = end_bench);
 
-/* ---- scans ---------------------------------------------------------------------------------- */
+/* ---- scans ---- */
 
 Test(scans, a_scan_finds_who_was_not_told)
 {
@@ -157,7 +157,7 @@ Test(scans, an_empty_block_has_no_members_left)
     cr_assert_eq(bench_count(bench, "added"), 3);
 }
 
-/* ---- poll ----------------------------------------------------------------------------------- */
+/* ---- poll ---- */
 
 Test(scans_poll, births_are_found_by_scans_and_ends_are_told)
 {
@@ -190,7 +190,7 @@ Test(scans_poll, an_end_without_a_status_is_told_without)
     bench_event(bench, &(struct feed_event){.kind = FEED_EXIT, .pid = pid_of(1), .time_ns = now()});
     assert_story(bench, "added 1 a by scan; exited 1");
 }
-/* ---- losses --------------------------------------------------------------------------------- */
+/* ---- losses ---- */
 
 Test(scans, a_loss_is_told_before_the_first_event_behind_it_and_made_good)
 {
@@ -236,7 +236,7 @@ Test(scans, a_blind_exec_of_one_whose_birth_was_lost_is_its_birth_too)
     assert_story(bench, "added 1 late comer; exited 1 0");
 }
 
-/* ---- limits --------------------------------------------------------------------------------- */
+/* ---- limits ---- */
 
 Test(scans, beyond_max_processes_nobody_is_listed_until_there_is_room)
 {

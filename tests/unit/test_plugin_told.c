@@ -12,7 +12,7 @@
 #include "schemas/names.h"
 #include "test_plugin_proc.h"
 
-/* ---- decoding ------------------------------------------------------------------------------- */
+/* ---- decoding ---- */
 
 static void copy(char *to, size_t room, struct text text)
 {
@@ -112,7 +112,7 @@ int told_decode(struct told *told, const msgpack_object *data, struct wps_error 
     return decode_process(told, data, error);
 }
 
-/* ---- in words ------------------------------------------------------------------------------- */
+/* ---- in words ---- */
 
 static void put_encoded(char **at, const char *text)
 {

@@ -41,7 +41,7 @@ static struct criterion_test_params all_files(void)
     return cr_make_param_array(struct file, files, n);
 }
 
-/* ---- replaying ------------------------------------------------------------------------------ */
+/* ---- replaying ---- */
 
 static struct bench *make_bench(const struct trace *trace)
 {
@@ -151,7 +151,7 @@ static bool is_of_process(const struct told *told)
     return strncmp(told->name, "block-", 6) != 0;
 }
 
-/* ---- one life in short ---------------------------------------------------------------------- */
+/* ---- one life in short ---- */
 
 /* What is left of a life when the moments are left out: who, its last command, and how it ended. */
 struct outcome {
@@ -164,7 +164,7 @@ struct outcomes {
     size_t n;
 };
 
-/* Takes an event as bench_line writes it. */
+/* Takes an event as told_line writes it. */
 static void note(struct outcomes *outcomes, const char *line)
 {
     char name[16] = "", block[64] = "";
@@ -259,7 +259,7 @@ static void assert_no_command_is_forgotten(const struct bench *bench, const stru
     }
 }
 
-/* ---- the tests ------------------------------------------------------------------------------ */
+/* ---- the tests ---- */
 
 Test(traces, there_are_traces_of_both_feeds)
 {

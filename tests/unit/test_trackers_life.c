@@ -22,7 +22,7 @@ static bool is_told(enum life_state state)
     return state == LIFE_LIVE || state == LIFE_REREADING || state == LIFE_FADING;
 }
 
-/* ---- for every state and input -------------------------------------------------------------- */
+/* ---- for every state and input ---- */
 
 Test(life, exactly_the_states_live_rereading_and_fading_are_told)
 {
@@ -320,7 +320,7 @@ Test(life, every_state_and_input_has_a_name_of_its_own)
     }
 }
 
-/* ---- the rows that matter ------------------------------------------------------------------- */
+/* ---- the rows that matter ---- */
 
 /* A life as its inputs, with what each of them leads to: "fork:settling:arm exec:live:take,add". */
 static const char *const action_names[] = {"up",    "down",   "take", "arm",    "ask",   "add",
@@ -471,7 +471,7 @@ Test(life, an_exec_of_a_process_whose_birth_was_lost_begins_its_life)
     assert_life("exec-blind:reading:ask exit:dying: no-facts:dead:add,end,forget");
 }
 
-/* ---- a walk --------------------------------------------------------------------------------- */
+/* ---- a walk ---- */
 
 /* What a reader was told so far of one life. */
 enum reader { NOTHING, ADDED, OVER };

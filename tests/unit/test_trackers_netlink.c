@@ -77,7 +77,7 @@ static void receive(uint32_t cpu, uint32_t seq)
     parse(&datagram, &event);
 }
 
-/* ---- kinds ---------------------------------------------------------------------------------- */
+/* ---- kinds ---- */
 
 Test(netlink, a_fork_is_a_birth)
 {
@@ -153,7 +153,7 @@ Test(netlink, other_kinds_are_counted_and_not_told)
     cr_assert_eq(sequence.lost, 1, "their numbers were taken in");
 }
 
-/* ---- broken ones ---------------------------------------------------------------------------- */
+/* ---- broken ones ---- */
 
 Test(netlink, a_message_that_is_cut_anywhere_is_no_event_and_no_loss)
 {
@@ -244,7 +244,7 @@ Test(netlink, random_bytes_are_never_read_beyond_their_end)
     }
 }
 
-/* ---- numbers -------------------------------------------------------------------------------- */
+/* ---- numbers ---- */
 
 Test(netlink, numbers_one_behind_the_other_are_no_loss)
 {

@@ -3,6 +3,16 @@ if(CRITERION_FOUND)
     foreach(module life netlink)
         proctrack_criterion(test_trackers_${module} test_trackers_${module}.c LIBS trackers)
     endforeach()
+
+    # Those that need real processes and cgroups.
+    add_library(trackers_test_tools STATIC test_trackers_tools.c)
+    target_link_libraries(trackers_test_tools PUBLIC trackers PkgConfig::CRITERION)
+    target_compile_definitions(trackers_test_tools PRIVATE ODD="$<TARGET_FILE:odd>")
+    add_dependencies(trackers_test_tools odd)
+    foreach(module procfs)
+        proctrack_criterion(test_trackers_${module} test_trackers_${module}.c
+                            LIBS trackers_test_tools)
+    endforeach()
 endif()
 
 # Records what a feed says: tests/traces/record.py runs it.
