@@ -13,6 +13,7 @@
 #include "plugin/blocks.h"
 #include "plugin/clock.h"
 #include "plugin/publish.h"
+#include "plugin/snapshot.h"
 #include "plugin/strangers.h"
 
 enum {
@@ -320,12 +321,13 @@ static void forget(struct module *module, struct process *process, bool told)
     blocks_forgot(module, block);
 }
 
-/* It has settled, or is made to: it forked, say. */
+/* It has settled, or is made to: it forked, say. A start that was made from an event's time has to
+ * be looked up as well: the same number is told wherever this life is named. */
 static void settle(struct module *module, struct process *process)
 {
     bool places = tracker_traits(module->tracker) & TRACKER_HAS_PLACES;
-    bool sure =
-        !process->is_guess && knows_command(process) && (feed_knows_places(module) || !places);
+    bool sure = !process->is_guess && knows_command(process) && !process->start_is_rough &&
+                (feed_knows_places(module) || !places);
     step(module, process, &(struct input){.input = sure ? LIFE_SETTLED : LIFE_UNSURE});
 }
 
@@ -660,7 +662,7 @@ static void take_move(struct module *module, const struct feed_event *event, str
     if (process && scope && scope->block == process->block) {
         if (scope == process->scope)
             return;
-        process->scope = scope;
+        registry_set_scope(&module->registry, process, scope);
         drive(module, process, &(struct input){.input = LIFE_RESCOPE});
         return;
     }
@@ -677,14 +679,22 @@ static void take_move(struct module *module, const struct feed_event *event, str
     command_release(&known);
 }
 
+/* Without places: where its maker is. A feed that knows the creator tells with it of children that
+ * are made as siblings (CLONE_PARENT); the others name their parent, who may be nobody's. */
+static struct scope *scope_of_maker(const struct module *module, const struct feed_event *event)
+{
+    const struct process *maker = registry_process(&module->registry, event->creator);
+    if (!maker)
+        maker = registry_process(&module->registry, event->parent);
+    return maker ? maker->scope : NULL;
+}
+
 /* A feed that knows no places names the parent alone. A child by CLONE_PARENT has its maker's
  * parent, who may be outside: so a child of a member's parent may be a member's. */
 static void take_birth(struct module *module, const struct feed_event *event, struct scope *scope)
 {
-    if (!event->has_place) {
-        struct process *parent = registry_process(&module->registry, event->parent);
-        scope = parent ? parent->scope : NULL;
-    }
+    if (!event->has_place)
+        scope = scope_of_maker(module, event);
     if (scope)
         take_fork(module, event, scope);
     else if (!event->has_place && is_outsider(module, event->parent) &&
@@ -760,11 +770,11 @@ static void seen_again(struct module *module, struct process *process, struct sc
     }
     if (root && !process->root) {
         process->root = true;
-        process->scope = scope;
+        registry_set_scope(&module->registry, process, scope);
         drive(module, process, &(struct input){.input = LIFE_RESCOPE, .by_scan = by_scan});
     }
     if (newer && process->scope != scope) {
-        process->scope = scope;
+        registry_set_scope(&module->registry, process, scope);
         drive(module, process, &(struct input){.input = LIFE_RESCOPE, .by_scan = by_scan});
     }
     if (newer && by_scan && tells_news(process, facts)) {
@@ -783,10 +793,17 @@ static bool still_lives(const struct module *module, const struct process_facts 
            !proc_has_ended(&stat);
 }
 
-static void watch(struct module *module, struct process *process)
+static void watch(struct module *module, const struct process *process)
 {
     uint64_t tick_ns = NS_PER_SECOND / module->clock.ticks_per_second;
     feed_watch(module->feed, process->pid, process->start_ticks * tick_ns);
+}
+
+void lives_watch_all(struct module *module)
+{
+    struct process *process, *next;
+    HASH_ITER (by_pid, module->registry.processes, process, next)
+        watch(module, process);
 }
 
 static void seen_first(struct module *module, struct scope *scope,
@@ -815,9 +832,10 @@ void lives_seen(struct module *module, struct scope *scope, const struct process
     if (process && !lives_same(process, facts->stat.start_ticks))
         process = NULL;
     if (process && process->block != scope->block) {
-        if (facts->read_ns < process->changed_ns)
-            return;
         bool assigned = assign_runs(module, scope->block);
+        /* Where the kernel holds no places, what was assigned is where it was assigned to. */
+        if (facts->read_ns < process->changed_ns && !(assigned && snapshot_is_needed(module)))
+            return;
         lives_left(module, process, assigned ? "reassigned" : "moved", (struct text){NULL, 0});
         process = NULL;
     }
@@ -937,7 +955,7 @@ static bool is_where_thought(struct module *module, struct process *process,
         return true;
     struct scope *scope = scope_of_path(module, facts->cgroup);
     if (scope && scope->block == process->block) {
-        process->scope = scope;
+        registry_set_scope(&module->registry, process, scope);
         return true;
     }
     drive(module, process,
@@ -960,6 +978,7 @@ static void answer(struct module *module, struct process *process,
     if (process->start_is_rough && !life_is_told(process->state)) {
         process->start_ticks = facts->stat.start_ticks;
         process->start_is_rough = false;
+        module->registry.version++;
     }
     struct input input = from_facts(LIFE_FACTS, facts, false);
     drive(module, process, &input);
