@@ -33,9 +33,12 @@ class Broker:
         self.schemas = Schemas()
         self.process: subprocess.Popen[bytes] | None = None
         self.runtime = pathlib.Path(tempfile.mkdtemp(prefix="proctrack-test-"))
-        self.cgroup_root = self._make_cgroup_root()
         self.options: dict[str, object] = {"poll-ms": 50} | \
             {key.replace("_", "-"): value for key, value in options.items()}
+        if os.environ.get("PROCTRACK_TRACKER"):
+            self.options.setdefault("tracker", os.environ["PROCTRACK_TRACKER"])
+        self.cgroup_root = self._make_cgroup_root() \
+            if self.options.get("tracker", "cgroup") == "cgroup" else None
         if feed is not None:
             self.options["feed"] = feed
         if self.cgroup_root is not None:
