@@ -34,6 +34,7 @@ static void fill_places(const struct module *module, struct known *known)
             scope->number = (uint32_t)known->n_places;
             strcpy(known->places[known->n_places].block, block->id);
             strcpy(known->places[known->n_places].scope, scope->name);
+            known->places[known->n_places].base = strcmp(scope->name, SUBSCOPE_DEFAULT) == 0;
             known->n_places++;
         }
 }

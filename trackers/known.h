@@ -21,6 +21,7 @@ enum {
 struct known_place {
     char block[TRACKER_BLOCK_MAX + 1];
     char scope[TRACKER_SCOPE_MAX + 1];
+    bool base; /* where who names no sub-scope is */
 };
 
 struct known_member {

@@ -86,19 +86,20 @@ static bool covers(const char *tree, struct text scope)
 }
 
 /* The place that a tag names, of a block that is known: the sub-scope or the nearest above it that
- * there is, else the first one of the block. */
+ * there is, else where those are that name none. */
 static uint32_t place_named(const struct known *known, struct text block, struct text scope)
 {
     uint32_t best = LINEAGE_NOWHERE;
-    size_t best_size = 0;
+    size_t best_rank = 0;
     for (size_t i = 0; i < known->n_places; i++) {
         const struct known_place *place = &known->places[i];
         if (!text_is(block, place->block))
             continue;
-        size_t size = covers(place->scope, scope) ? strlen(place->scope) : 0;
-        if (best == LINEAGE_NOWHERE || size > best_size) {
+        size_t rank =
+            covers(place->scope, scope) ? 2 + strlen(place->scope) : (place->base ? 2u : 1u);
+        if (rank > best_rank) {
             best = (uint32_t)i;
-            best_size = size;
+            best_rank = rank;
         }
     }
     return best;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 if(CRITERION_FOUND)
-    foreach(module life)
+    foreach(module life lineage)
         proctrack_criterion(test_trackers_${module} test_trackers_${module}.c LIBS trackers)
     endforeach()
 endif()
