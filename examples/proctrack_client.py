@@ -63,7 +63,7 @@ class Client:
         return f"ipc://{self._directory}/{name}"
 
     def ask(self, command: str, socket: str = "control", **data: Any) -> dict[str, Any]:
-        """The `data` of the reply. Sockets: "control", the registry of blocks; "rpc", the broker."""
+        """The `data` of the reply. Sockets: "control" (registry of blocks), "rpc" (the broker)."""
         if socket not in self._asking:
             self._asking[socket] = self._context.socket(zmq.REQ)
             self._asking[socket].connect(self._endpoint(socket))
@@ -95,8 +95,8 @@ class Client:
         raise Unreachable(f"no events come from {self._directory}")
 
     def next_event(self, timeout_ms: int | None = None) -> dict[str, Any] | None:
-        """The next event of a block, or None when the time is over. (A prefix lets longer ids through:
-        who follows one block compares `data.block_id`.)"""
+        """The next event of a block, or None when the time is over. (A prefix lets longer ids
+        through: who follows one block compares `data.block_id`.)"""
         while self._early or self.events.poll(timeout_ms):
             topic, body = self._early.pop(0) if self._early else self._receive()
             if topic.startswith("block:"):

@@ -12,6 +12,7 @@
 #include "plugin/control.h"
 #include "plugin/lives.h"
 #include "plugin/scan.h"
+#include "plugin/snapshot.h"
 #include "plugin/strangers.h"
 
 struct assignment {
@@ -87,7 +88,8 @@ static bool scan_first(struct assignment *assignment)
     if (feed_traits(module->feed) & FEED_TELLS_PLACES || module->stopping)
         return false;
     struct tracker_op *op = tracker_op_new(module->tracker, TRACKER_SCAN, on_scanned, assignment);
-    if (!op) {
+    if (!op || snapshot_give(module, op) < 0) {
+        tracker_op_free(op);
         module->counters.out_of_memory++;
         return false;
     }
@@ -104,6 +106,17 @@ static struct scope *scope_of(struct module *module, struct block *block,
     if (facts->cgroup && tracker_locate(module->tracker, facts->cgroup, id, name))
         return registry_scope_for(&module->registry, block, text_of(name));
     return registry_scope_for(&module->registry, block, text_of(op->scope));
+}
+
+/* Where the kernel holds no places all descendants come back: those that are members of this block
+ * already stay as they are, as they do with places. */
+static bool is_there(const struct module *module, const struct assignment *assignment,
+                     const struct scope *scope, const struct process_facts *facts)
+{
+    const struct process *process = registry_process(&module->registry, facts->pid);
+    return snapshot_is_needed(module) && process && process->block == assignment->block &&
+           lives_same(process, facts->stat.start_ticks) &&
+           (facts->pid != assignment->pid || process->scope == scope);
 }
 
 static void refuse(struct assignment *assignment, const struct tracker_op *op)
@@ -125,6 +138,8 @@ static void on_assigned(struct tracker_op *op, void *context)
     for (size_t i = 0; i < op->facts.n; i++) {
         const struct process_facts *facts = &op->facts.items[i];
         struct scope *scope = scope_of(module, assignment->block, op, facts);
+        if (is_there(module, assignment, scope, facts))
+            continue;
         assignment->moved += facts->moved;
         if (scope)
             lives_seen(module, scope, facts, assignment->root && facts->pid == assignment->pid,

@@ -23,11 +23,13 @@
 #include "plugin/loop.h"
 #include "plugin/publish.h"
 #include "plugin/scan.h"
+#include "plugin/snapshot.h"
 #include "plugin/survivors.h"
 
 enum {
     KILL_AGAIN_MS = 100,      /* while it is not empty, at first */
     KILL_AGAIN_MAX_MS = 5000, /* and in the end: what SIGKILL does not end may stay for long */
+    KILLS_IN_ROW = 100,       /* at once, of what was born while the one before ran */
     GRACE_MS = 300,           /* for the news of deaths, once the kernel says that it is empty */
 };
 
@@ -327,8 +329,14 @@ static void on_killed(struct tracker_op *op, void *context)
     struct block *block = come_back(module, op);
     if (op->result < 0)
         module_log(module, WPS_LOG_WARNING, "%s", op->error.message);
-    tracker_op_free(op);
+    bool behind = snapshot_is_behind(module, block, op);
+    block->was_left = block->was_left || op->left > 0 || op->result < 0 || behind;
     block->kills--;
+    if (!behind)
+        block->kills_in_row = 0;
+    else if (block->kills == 0 && block->kills_in_row++ < KILLS_IN_ROW)
+        blocks_kill(module, block, text_of(op->scope)); /* born meanwhile of what was killed */
+    tracker_op_free(op);
     if (block->state == BLOCK_REMOVING)
         go_on(module, block);
     else if (block->kills == 0)
@@ -340,8 +348,12 @@ void blocks_kill(struct module *module, struct block *block, struct text scope)
     if (block->clearing || module->wound_up)
         return; /* it is empty; who joins now is killed when that fails */
     struct tracker_op *op = new_op(module, TRACKER_KILL, block, scope, on_killed);
-    if (!op)
+    if (!op || snapshot_give(module, op) < 0) {
+        tracker_op_free(op);
         return;
+    }
+    if (scope.size == 0)
+        block->was_left = false;
     block->kernel_empty = false;
     block->kills++;
     submit(module, block, op);
@@ -371,6 +383,9 @@ static int on_again(sd_event_source *source, uint64_t now_us, void *context)
     if (block->kernel_empty && !block->clearing) {
         wake_in(block, GRACE_MS);
         scan_end_all(module, block); /* deaths that the feed did not tell in time */
+        if (snapshot_is_needed(module) && !TAILQ_EMPTY(&block->processes))
+            blocks_kill(module, block,
+                        (struct text){NULL, 0}); /* the feed told of one that lives */
         blocks_forgot(module, block);
     } else if (!block->kernel_empty && !block->kills) {
         blocks_kill(module, block, (struct text){NULL, 0});
@@ -378,14 +393,15 @@ static int on_again(sd_event_source *source, uint64_t now_us, void *context)
     return 0;
 }
 
-/* The block may have become empty: look, and take the next step. */
+/* The block may have become empty: look, and take the next step. Where the kernel has nothing to
+ * watch, what the last kill found at its end is the look. */
 static void go_on(struct module *module, struct block *block)
 {
     if (block->clearing || block->busy)
         return;
-    if (block->watch_fd >= 0 && !tracker_is_empty(block->watch_fd)) {
-        /* Its file was read just now, so that the next change is told. */
-        sd_event_source_set_enabled(block->watch, SD_EVENT_ONESHOT);
+    if (block->watch_fd >= 0 ? !tracker_is_empty(block->watch_fd) : block->was_left) {
+        if (block->watch) /* its file was read just now, so that the next change is told */
+            sd_event_source_set_enabled(block->watch, SD_EVENT_ONESHOT);
         wake_in(block, block->patience_ms);
         block->patience_ms =
             block->patience_ms * 2 < KILL_AGAIN_MAX_MS ? block->patience_ms * 2 : KILL_AGAIN_MAX_MS;

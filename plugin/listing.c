@@ -13,6 +13,7 @@
 #include "plugin/loop.h"
 #include "plugin/publish.h"
 #include "plugin/scan.h"
+#include "plugin/snapshot.h"
 
 /* What is read for one list: pids in, resident sets out, both by value. */
 struct listing {
@@ -172,7 +173,8 @@ void listing_start(struct module *module, struct ask *ask)
     struct tracker_op *op = blind && !block->scanning
                                 ? tracker_op_new(module->tracker, TRACKER_SCAN, on_scanned, module)
                                 : NULL;
-    if (!op) {
+    if (!op || snapshot_give(module, op) < 0) {
+        tracker_op_free(op);
         read_used(module, block, ask);
         return;
     }

@@ -14,6 +14,7 @@
 #include "plugin/clock.h"
 #include "plugin/loop.h"
 #include "plugin/publish.h"
+#include "plugin/snapshot.h"
 #include "plugin/strangers.h"
 
 enum {
@@ -324,12 +325,13 @@ static void forget(struct module *module, struct process *process, bool told)
     blocks_forgot(module, block);
 }
 
-/* It has settled, or is made to: it forked, say. */
+/* It has settled, or is made to: it forked, say. A start that was made from an event's time has to
+ * be looked up as well: the same number is told wherever this life is named. */
 static void settle(struct module *module, struct process *process)
 {
     bool places = tracker_traits(module->tracker) & TRACKER_HAS_PLACES;
-    bool sure =
-        !process->is_guess && knows_command(process) && (feed_knows_places(module) || !places);
+    bool sure = !process->is_guess && knows_command(process) && !process->start_is_rough &&
+                (feed_knows_places(module) || !places);
     step(module, process, &(struct input){.input = sure ? LIFE_SETTLED : LIFE_UNSURE});
 }
 
@@ -636,9 +638,13 @@ static void take_exit(struct module *module, const struct feed_event *event)
  * before it was known were not counted: is it really gone? */
 static bool is_alive(const struct process *process)
 {
-    struct proc_stat stat;
-    return proc_stat_read(&stat, process->pid) == 0 && lives_same(process, stat.start_ticks) &&
-           !proc_has_ended(&stat);
+    struct proc_stat stat = {.threads = 0};
+    /* While a thread that execs takes over the pid, the old leader is seen for a moment, let go and
+     * without threads. */
+    for (int look = 0; look < 3 && stat.threads == 0; look++)
+        if (proc_stat_read(&stat, process->pid) < 0)
+            return false;
+    return lives_same(process, stat.start_ticks) && !proc_has_ended(&stat);
 }
 
 static void take_thread(struct module *module, const struct feed_event *event)
@@ -666,7 +672,7 @@ static void take_move(struct module *module, const struct feed_event *event, str
     if (process && scope && scope->block == process->block) {
         if (scope == process->scope)
             return;
-        process->scope = scope;
+        registry_set_scope(&module->registry, process, scope);
         drive(module, process, &(struct input){.input = LIFE_RESCOPE});
         return;
     }
@@ -683,14 +689,22 @@ static void take_move(struct module *module, const struct feed_event *event, str
     command_release(&known);
 }
 
+/* Without places: where its maker is. A feed that knows the creator tells with it of children that
+ * are made as siblings (CLONE_PARENT); the others name their parent, who may be nobody's. */
+static struct scope *scope_of_maker(const struct module *module, const struct feed_event *event)
+{
+    const struct process *maker = registry_process(&module->registry, event->creator);
+    if (!maker)
+        maker = registry_process(&module->registry, event->parent);
+    return maker ? maker->scope : NULL;
+}
+
 /* A feed that knows no places names the parent alone. A child by CLONE_PARENT has its maker's
  * parent, who may be outside: so a child of a member's parent may be a member's. */
 static void take_birth(struct module *module, const struct feed_event *event, struct scope *scope)
 {
-    if (!event->has_place) {
-        struct process *parent = registry_process(&module->registry, event->parent);
-        scope = parent ? parent->scope : NULL;
-    }
+    if (!event->has_place)
+        scope = scope_of_maker(module, event);
     if (scope)
         take_fork(module, event, scope);
     else if (!event->has_place && is_outsider(module, event->parent) &&
@@ -743,12 +757,14 @@ static struct input from_facts(enum life_input input, const struct process_facts
 
 /* What was made from the time of an event is replaced by what /proc says, as long as nobody was
  * told. */
-static void make_exact(struct process *process, const struct process_facts *facts)
+static void make_exact(struct module *module, struct process *process,
+                       const struct process_facts *facts)
 {
     if (!process->start_is_rough || life_is_told(process->state))
         return;
     process->start_ticks = facts->stat.start_ticks;
     process->start_is_rough = false;
+    module->registry.version++;
 }
 
 /* True where the facts tell another command than readers were told. */
@@ -769,18 +785,18 @@ static void seen_again(struct module *module, struct process *process, struct sc
     if (!life_is_told(process->state)) {
         if (root && !process->root)
             process->root = true, process->started = process->started_open = false;
-        make_exact(process, facts);
+        make_exact(module, process, facts);
         struct input seen = from_facts(LIFE_SEEN, facts, by_scan);
         drive(module, process, &seen);
         return;
     }
     if (root && !process->root) {
         process->root = true;
-        process->scope = scope;
+        registry_set_scope(&module->registry, process, scope);
         drive(module, process, &(struct input){.input = LIFE_RESCOPE, .by_scan = by_scan});
     }
     if (newer && process->scope != scope) {
-        process->scope = scope;
+        registry_set_scope(&module->registry, process, scope);
         drive(module, process, &(struct input){.input = LIFE_RESCOPE, .by_scan = by_scan});
     }
     if (newer && by_scan && tells_news(process, facts)) {
@@ -799,10 +815,17 @@ static bool still_lives(const struct module *module, const struct process_facts 
            !proc_has_ended(&stat);
 }
 
-static void watch(struct module *module, struct process *process)
+static void watch(struct module *module, const struct process *process)
 {
     uint64_t tick_ns = NS_PER_SECOND / module->clock.ticks_per_second;
     feed_watch(module->feed, process->pid, process->start_ticks * tick_ns);
+}
+
+void lives_watch_all(struct module *module)
+{
+    struct process *process, *next;
+    HASH_ITER (by_pid, module->registry.processes, process, next)
+        watch(module, process);
 }
 
 static void seen_first(struct module *module, struct scope *scope,
@@ -831,9 +854,10 @@ void lives_seen(struct module *module, struct scope *scope, const struct process
     if (process && !lives_same(process, facts->stat.start_ticks))
         process = NULL;
     if (process && process->block != scope->block) {
-        if (facts->read_ns < process->changed_ns)
-            return;
         bool assigned = assign_runs(module, scope->block);
+        /* Where the kernel holds no places, what was assigned is where it was assigned to. */
+        if (facts->read_ns < process->changed_ns && !(assigned && snapshot_is_needed(module)))
+            return;
         lives_left(module, process, assigned ? "reassigned" : "moved", (struct text){NULL, 0});
         process = NULL;
     }
@@ -949,7 +973,7 @@ static bool is_where_thought(struct module *module, struct process *process,
         return true;
     struct scope *scope = scope_of_path(module, facts->cgroup);
     if (scope && scope->block == process->block) {
-        process->scope = scope;
+        registry_set_scope(&module->registry, process, scope);
         return true;
     }
     drive(module, process,
@@ -969,7 +993,7 @@ static void answer(struct module *module, struct process *process,
     }
     if (!is_where_thought(module, process, facts))
         return;
-    make_exact(process, facts);
+    make_exact(module, process, facts);
     struct input input = from_facts(LIFE_FACTS, facts, false);
     drive(module, process, &input);
 }

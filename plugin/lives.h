@@ -38,6 +38,9 @@ void lives_check(struct module *module, const struct process *process);
 void lives_left(struct module *module, struct process *process, const char *reason,
                 struct text where);
 
+/* The feed is a new one: it is told of all members. */
+void lives_watch_all(struct module *module);
+
 /* A command named the block: what settles in it is told now. */
 void lives_push_block(struct module *module, struct block *block);
 

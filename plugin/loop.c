@@ -98,6 +98,7 @@ static void replace_feed(struct module *module, int result)
         module_log(module, WPS_LOG_ERROR, "no feed works any more: %s", error.message);
         abort();
     }
+    lives_watch_all(module);
     setup_confidence(module);
     setup_log(module);
     HASH_ITER (by_id, module->registry.blocks, block, next)
@@ -275,6 +276,7 @@ static int unmake_all(struct module *module, uint64_t deadline_ns)
         sd_event_source_disable_unref(block->again);
     }
     registry_destroy(&module->registry);
+    known_drop(&module->snapshot);
     module->feed_source = sd_event_source_disable_unref(module->feed_source);
     feed_close(&module->feed);
     tracker_close(&module->tracker);

@@ -64,6 +64,7 @@ struct block *registry_add_block(struct registry *registry, struct text id)
     TAILQ_INIT(&block->removers);
     TAILQ_INIT(&block->waiting);
     block->watch_fd = -1;
+    registry->version++;
     HASH_ADD_KEYPTR(by_id, registry->blocks, block->id, id.size, block);
     if (!block->by_id.tbl) {
         free(block);
@@ -85,6 +86,7 @@ void registry_place_block(struct registry *registry, struct block *block, uint64
 void registry_remove_block(struct registry *registry, struct block *block)
 {
     struct scope *scope;
+    registry->version++;
     while ((scope = SLIST_FIRST(&block->scopes))) {
         SLIST_REMOVE_HEAD(&block->scopes, in_block);
         if (scope->place)
@@ -145,6 +147,7 @@ struct scope *registry_add_scope(struct registry *registry, struct block *block,
         text_copy(scope->name, name);
         scope->block = block;
         SLIST_INSERT_HEAD(&block->scopes, scope, in_block);
+        registry->version++;
     }
     if (place && !scope->place) {
         scope->place = place;
@@ -188,7 +191,14 @@ struct process *registry_add_process(struct registry *registry, struct scope *sc
     }
     TAILQ_INSERT_TAIL(&scope->block->processes, process, in_block);
     scope->block->n_processes++;
+    registry->version++;
     return process;
+}
+
+void registry_set_scope(struct registry *registry, struct process *process, struct scope *scope)
+{
+    process->scope = scope;
+    registry->version++;
 }
 
 void registry_set_parent(struct process *process, struct process *parent)
@@ -203,6 +213,7 @@ void registry_set_parent(struct process *process, struct process *parent)
 void registry_remove_process(struct registry *registry, struct process *process)
 {
     struct process *child;
+    registry->version++;
     while ((child = LIST_FIRST(&process->children)))
         registry_set_parent(child, NULL);
     registry_set_parent(process, NULL);

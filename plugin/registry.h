@@ -79,6 +79,7 @@ struct scope {
     uint64_t place; /* cgroup id; 0: none */
     struct block *block;
     SLIST_ENTRY(scope) in_block;
+    uint32_t number; /* in the snapshot that was made last (snapshot.h) */
     char name[SUBSCOPE_MAX + 1];
 };
 
@@ -116,6 +117,8 @@ struct block {
     const char *removal;    /* the reason that block-removed will give */
     bool is_gone;           /* all of it but its block-removed, which the host could not take yet */
     unsigned patience_ms;   /* until the next kill */
+    bool was_left;          /* without a watch_fd: the last kill of all of it left somebody */
+    unsigned kills_in_row;  /* of what was born while the one before ran */
     bool kernel_empty;      /* nobody is in it; not all deaths may have been told */
     bool clearing;          /* its place is being removed */
 
@@ -143,6 +146,7 @@ struct registry {
     uint64_t last_life;
     TAILQ_HEAD(, process) spare; /* freed ones, for the next births */
     unsigned n_spare;
+    uint64_t version; /* grows with every change of who is where */
 };
 
 void registry_init(struct registry *registry);
@@ -172,6 +176,8 @@ struct process *registry_process(const struct registry *registry, uint32_t pid);
 /* Makes one in a sub-scope, unborn; null: out of memory. No process with this pid is there. */
 struct process *registry_add_process(struct registry *registry, struct scope *scope, uint32_t pid);
 void registry_set_parent(struct process *process, struct process *parent);
+/* It is in another sub-scope of its block now. */
+void registry_set_scope(struct registry *registry, struct process *process, struct scope *scope);
 /* Takes it out and frees it. Its children have no parent then. It is in no list of timed ones. */
 void registry_remove_process(struct registry *registry, struct process *process);
 

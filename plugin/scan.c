@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "plugin/lives.h"
 #include "plugin/publish.h"
+#include "plugin/snapshot.h"
 
 /* ---- what was found ---- */
 
@@ -21,9 +22,21 @@ static int by_start(const void *a, const void *b)
     return x->pid < y->pid ? -1 : x->pid > y->pid;
 }
 
-static struct scope *scope_of(struct module *module, struct block *block,
-                              const struct process_facts *facts)
+/* Where no place in the kernel tells: a known member stays where it is. */
+static struct scope *remembered_scope(struct module *module, const struct tracker_op *op,
+                                      const struct process_facts *facts)
 {
+    const struct process *process = registry_process(&module->registry, facts->pid);
+    if (process && lives_same(process, facts->stat.start_ticks))
+        return process->scope;
+    return snapshot_scope(module, op, facts->place);
+}
+
+static struct scope *scope_of(struct module *module, struct block *block,
+                              const struct tracker_op *op, const struct process_facts *facts)
+{
+    if (snapshot_is_needed(module))
+        return remembered_scope(module, op, facts);
     char id[TRACKER_BLOCK_MAX + 1], name[TRACKER_SCOPE_MAX + 1];
     if (!facts->cgroup || !tracker_locate(module->tracker, facts->cgroup, id, name))
         return NULL;
@@ -33,16 +46,17 @@ static struct scope *scope_of(struct module *module, struct block *block,
 }
 
 /* Parents before children: within one clock tick, by who is whose parent. */
-static void see(struct module *module, struct block *block, struct facts_list *list, size_t i)
+static void see(struct module *module, struct block *block, const struct tracker_op *op, size_t i)
 {
+    const struct facts_list *list = &op->facts;
     struct process_facts *facts = &list->items[i];
     if (facts->pid == 0)
         return;
     for (size_t k = i + 1;
          k < list->n && list->items[k].stat.start_ticks == facts->stat.start_ticks; k++)
         if (list->items[k].pid == facts->stat.ppid)
-            see(module, block, list, k);
-    struct scope *scope = scope_of(module, block, facts);
+            see(module, block, op, k);
+    struct scope *scope = scope_of(module, block, op, facts);
     if (scope)
         lives_seen(module, scope, facts, false, true);
     facts->pid = 0; /* done */
@@ -73,10 +87,13 @@ static void miss(struct module *module, struct process *process)
 {
     struct proc_stat stat;
     if (proc_stat_read(&stat, process->pid) == 0 && !proc_has_ended(&stat) &&
-        lives_same(process, stat.start_ticks))
-        lives_check(module, process);
-    else
+        lives_same(process, stat.start_ticks)) {
+        /* Nobody leaves a tracker without places by being overlooked. */
+        if (!snapshot_is_needed(module))
+            lives_check(module, process);
+    } else {
         lives_missed(module, process);
+    }
 }
 
 /* Members that the scan did not see and that were known before it began. */
@@ -98,25 +115,64 @@ void scan_end_all(struct module *module, struct block *block)
     _cleanup_free_ uint32_t *pids = snapshot(module, block, &n);
     for (size_t i = 0; i < n; i++) {
         struct process *process = member(module, block, pids[i]);
-        if (process)
+        if (process && snapshot_is_needed(module))
+            miss(module, process);
+        else if (process)
             lives_missed(module, process);
     }
 }
 
 void scan_apply(struct module *module, struct block *block, const struct tracker_op *op)
 {
-    struct facts_list list = op->facts;
+    const struct facts_list list = op->facts;
+    struct block *next;
     module->counters.scans++;
     if (++module->scan_mark == 0)
         module->scan_mark = 1; /* 0 stands for never */
     if (list.n)
         qsort(list.items, list.n, sizeof *list.items, by_start);
     for (size_t i = 0; i < list.n; i++)
-        see(module, block, &list, i);
-    miss_others(module, block, op->began_ns);
+        see(module, block, op, i);
+    if (!snapshot_is_needed(module)) {
+        miss_others(module, block, op->began_ns);
+        return;
+    }
+    HASH_ITER (by_id, module->registry.blocks, block, next)
+        miss_others(module, block, op->began_ns);
 }
 
 /* ---- asking for it ---- */
+
+static void scan_whole(struct module *module);
+
+static void on_scan_of_all(struct tracker_op *op, void *context)
+{
+    struct module *module = context;
+    module->scanning = false;
+    if (op->result == 0)
+        scan_apply(module, NULL, op);
+    else
+        module_log(module, WPS_LOG_WARNING, "%s", op->error.message);
+    tracker_op_free(op);
+    if (module->scan_again)
+        scan_whole(module);
+}
+
+/* Where one look serves all blocks. */
+static void scan_whole(struct module *module)
+{
+    module->scan_again = module->scanning;
+    if (module->scanning || registry_n_blocks(&module->registry) == 0)
+        return;
+    struct tracker_op *op = tracker_op_new(module->tracker, TRACKER_SCAN, on_scan_of_all, module);
+    if (!op || snapshot_give(module, op) < 0) {
+        tracker_op_free(op);
+        module->counters.out_of_memory++;
+        return;
+    }
+    module->scanning = true;
+    tracker_op_submit(module->workers, op);
+}
 
 static void on_scan(struct tracker_op *op, void *context)
 {
@@ -138,6 +194,10 @@ void scan_block(struct module *module, struct block *block)
 {
     if (block->state == BLOCK_MAKING || !(tracker_traits(module->tracker) & TRACKER_TRACKS))
         return;
+    if (snapshot_is_needed(module)) {
+        scan_whole(module);
+        return;
+    }
     if (block->scanning) {
         block->scan_again = true;
         return;
@@ -157,6 +217,10 @@ void scan_block(struct module *module, struct block *block)
 void scan_all(struct module *module)
 {
     struct block *block, *next;
+    if (snapshot_is_needed(module)) {
+        scan_whole(module);
+        return;
+    }
     HASH_ITER (by_id, module->registry.blocks, block, next)
         scan_block(module, block);
 }

@@ -10,13 +10,14 @@
 
 #include "plugin/module.h"
 
-/* Scans one block; where a scan of it is at the workers already, another one follows. */
+/* Scans one block, or with a tracker without places all of them, which is the same work; where a
+ * scan of it is at the workers already, another one follows. */
 void scan_block(struct module *module, struct block *block);
 
 /* Scans all blocks. */
 void scan_all(struct module *module);
 
-/* Takes in what a scan found. */
+/* Takes in what a scan found; of one block, or, with a tracker without places, of all. */
 void scan_apply(struct module *module, struct block *block, const struct tracker_op *op);
 
 /* The kernel says that nobody is in the block: whoever is still known ended unseen. */

@@ -93,6 +93,16 @@ void setup_confidence(struct module *module)
         return;
     }
     module->confidence = tracker & TRACKER_OWNS ? "high" : "best_effort";
+    if (!(tracker & TRACKER_HAS_PLACES)) {
+        snprintf(module->confidence_reason, sizeof module->confidence_reason,
+                 "children of members are members: %s can leave unseen, unless PROCTRACK_BLOCK in "
+                 "its environment names the block (tracker %s, feed %s)",
+                 feed & FEED_TELLS_BIRTHS
+                     ? "what is born while events are lost, or made by a process outside,"
+                     : "what loses its parent between two scans",
+                 tracker_name(module->tracker), feed_name(module->feed));
+        return;
+    }
     const char *moves = feed & FEED_TELLS_PLACES ? "at once" : "by the next scan";
     snprintf(module->confidence_reason, sizeof module->confidence_reason,
              "each block is a cgroup: nothing leaves it but by an explicit move to another cgroup, "

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "trackers/assignable.h"
 #include "trackers/cgroupfs.h"
 #include "trackers/probe.h"
 #include "trackers/tracker_impl.h"
@@ -264,32 +265,6 @@ static int list(struct tracker *tracker, struct tracker_op *op)
 
 /* ---- assign ---- */
 
-/* Who must not be moved, whoever asks. */
-static int check_assignable(const struct tracker_op *op, const struct proc_stat *stat,
-                            struct wps_error *error)
-{
-    uid_t uid;
-    if (proc_is_kernel_thread(stat))
-        return wps_error_set(error, -EPERM, "data.pid: %u is a kernel thread", op->pid);
-    if (op->pid <= 1 || op->pid == (uint32_t)getpid())
-        return wps_error_set(error, -EPERM, "data.pid: %u is %s and belongs to no block", op->pid,
-                             op->pid == 1 ? "the init process" : "the broker itself");
-    if (op->start_ticks && stat->start_ticks != op->start_ticks)
-        return wps_error_set(error, -ESRCH,
-                             "data.started_at_ms: process %u was created at another time: the one "
-                             "that is meant has ended",
-                             op->pid);
-    if (op->client_uid == 0)
-        return 0;
-    int r = proc_uid_read(&uid, op->pid);
-    if (r < 0)
-        return wps_error_system(error, r, "data.pid: cannot read process %u", op->pid);
-    if (uid != op->client_uid)
-        return wps_error_set(error, -EPERM, "data.pid: process %u belongs to another user",
-                             op->pid);
-    return 0;
-}
-
 /* Moves one process, if it is not where it is to be; tells its facts either way. Returns whether it
  * was moved. */
 static int assign_one(struct cgroup_tracker *cgroup, struct tracker_op *op, const char *directory,
@@ -333,15 +308,13 @@ static int assign_descendants(struct cgroup_tracker *cgroup, struct tracker_op *
 {
     for (int round = 0; round < ASSIGN_ROUNDS; round++) {
         _cleanup_free_ uint32_t *pids = NULL;
-        size_t n = 0, room = 0;
+        size_t n = 0;
         bool moved = false;
-        int r = proc_children(op->pid, &pids, &n, &room);
-        for (size_t i = 0; r == 0 && i < n; i++)
-            r = proc_children(pids[i], &pids, &n, &room);
+        int r = assignable_descendants(op->pid, &pids, &n);
         if (r < 0)
             return r;
         for (size_t i = 0; i < n; i++) {
-            if (pids[i] == (uint32_t)getpid() || is_listed(op, pids[i]))
+            if (is_listed(op, pids[i]))
                 continue;
             r = assign_one(cgroup, op, directory, pids[i]);
             if (r < 0 && r != -ESRCH)
@@ -357,21 +330,13 @@ static int assign_descendants(struct cgroup_tracker *cgroup, struct tracker_op *
 static int assign(struct tracker *tracker, struct tracker_op *op)
 {
     struct cgroup_tracker *cgroup = (struct cgroup_tracker *)tracker;
-    struct proc_stat stat;
     char directory[TRACKER_PATH_MAX];
     int r = directory_of(tracker, op->block, op->scope, directory);
     if (r < 0)
         return wps_error_system(&op->error, r, "data.scope");
-    r = proc_stat_read(&stat, op->pid);
-    if (r == 0 && !proc_is_process(op->pid))
-        r = -ESRCH; /* /proc shows threads too, where they are asked for by number */
-    if (r < 0)
-        return wps_error_set(&op->error, r, "data.pid: no process %u", op->pid);
-    r = check_assignable(op, &stat, &op->error);
+    r = assignable_check(op->pid, op->start_ticks, op->client_uid, &op->error);
     if (r < 0)
         return r;
-    if (proc_has_ended(&stat))
-        return wps_error_set(&op->error, -ESRCH, "data.pid: process %u has ended", op->pid);
     r = assign_one(cgroup, op, directory, op->pid);
     if (r < 0)
         return wps_error_system(&op->error, r, "cannot move process %u into its block (%s)",

@@ -17,6 +17,7 @@ struct process_facts {
     bool argv_cut;
     bool moved;   /* ASSIGN: it was put there just now */
     char *cgroup; /* path in the unified hierarchy, owned; null where it was not asked for */
+    uint32_t place; /* SCAN of a tracker without places: index into what is known (known.h) */
 };
 
 enum facts_wanted {

@@ -212,6 +212,24 @@ int proc_cgroup_read(char **ret_path, uint32_t pid)
     return 0;
 }
 
+ssize_t proc_environ_read(char *buffer, size_t room, uint32_t pid)
+{
+    return read_of_process(pid, "environ", buffer, room);
+}
+
+struct text proc_environ_value(struct text environment, const char *name)
+{
+    const size_t size = strlen(name);
+    const char *end = environment.at + environment.size;
+    for (const char *at = environment.at; at < end;) {
+        size_t length = strnlen(at, (size_t)(end - at));
+        if (length > size && memcmp(at, name, size) == 0 && at[size] == '=')
+            return (struct text){at + size + 1, length - size - 1};
+        at += length + 1;
+    }
+    return (struct text){NULL, 0};
+}
+
 /* The first number of a line of /proc/PID/status; `key` is "\nUid:\t" and the like. */
 static int read_status(uint32_t pid, const char *key, uint64_t *ret)
 {

@@ -8,7 +8,7 @@
  * any two reads. All of it keeps no state; any thread.
  *
  * Reading `stat`, `statm` and `status` takes no lock that a process could hold for long. Reading
- * `cmdline` and `cgroup` can wait: only worker threads do that.
+ * `cmdline`, `environ` and `cgroup` can wait: only worker threads do that.
  */
 
 #include <stdbool.h>
@@ -21,6 +21,7 @@
 enum {
     PROC_COMM_MAX = 64,   /* bytes of a name; kernel threads have longer ones than 15 */
     PROC_ARGV_MAX = 4096, /* bytes of argv that are read */
+    PROC_ENVIRON_MAX = 256 * 1024, /* bytes of an environment that are read */
 };
 
 struct proc_stat {
@@ -65,6 +66,14 @@ struct text proc_cgroup_parse(struct text text, bool *ret_deleted);
 
 /* Reads it; the string is the caller's to free. -ESRCH, -ENOENT (no unified hierarchy), -ENOMEM. */
 int proc_cgroup_read(char **ret_path, uint32_t pid);
+
+/* Reads the environment that a process was given when its program began, as far as the room goes
+ * (what it set since is not seen, and it may have written over it). Returns its size in bytes;
+ * -ESRCH, -EACCES: a process of somebody else's. */
+ssize_t proc_environ_read(char *buffer, size_t room, uint32_t pid);
+
+/* The value of a variable in it, as getenv finds it; `at` is null where there is none. */
+struct text proc_environ_value(struct text environment, const char *name);
 
 /* Real uid of a process. -ESRCH. */
 int proc_uid_read(uid_t *ret_uid, uint32_t pid);

@@ -12,11 +12,12 @@
 
 #include "trackers/tracker_impl.h"
 
-static const struct tracker_class *const classes[] = {&tracker_cgroup, &tracker_none};
+static const struct tracker_class *const classes[] = {&tracker_cgroup, &tracker_lineage,
+                                                      &tracker_none};
 
 const char *const *tracker_names(void)
 {
-    static const char *const names[] = {"cgroup", "none", NULL};
+    static const char *const names[] = {"cgroup", "lineage", "none", NULL};
     return names;
 }
 
@@ -129,6 +130,7 @@ void tracker_op_free(struct tracker_op *op)
     for (char **name = op->names; name && *name; name++)
         free(*name);
     free(op->names);
+    known_drop(&op->known);
     if (op->watch_fd >= 0)
         close(op->watch_fd);
     free(op);

@@ -15,19 +15,19 @@
 #include <stdint.h>
 
 #include "trackers/facts.h"
+#include "trackers/known.h"
 #include "trackers/workers.h"
 
 enum {
-    TRACKER_BLOCK_MAX = 128, /* bytes of a block id; it was checked by the caller */
-    TRACKER_LEVELS = 3,      /* parts of a sub-scope */
-    TRACKER_SCOPE_MAX = 386, /* bytes of a sub-scope: three parts of 128 bytes joined by '/' */
+    TRACKER_LEVELS = 3, /* parts of a sub-scope */
     TRACKER_PATH_MAX = 4096,
 };
 
 enum tracker_trait {
     TRACKER_OWNS = 1 << 0,       /* nothing leaves unseen, whatever it does */
     TRACKER_HAS_PLACES = 1 << 1, /* blocks are cgroups: feeds can tell them by id */
-    TRACKER_TRACKS = 1 << 2,     /* it can have members at all */
+    TRACKER_TRACKS = 1 << 2,     /* it can have members at all; where it has no places, its owner
+                                    remembers them and tells operations in `known` */
 };
 
 struct tracker_options {
@@ -38,7 +38,7 @@ struct tracker_options {
 
 struct tracker;
 
-/* The trackers there are, best first, null at the end: "cgroup", "none". */
+/* The trackers there are, best first, null at the end: "cgroup", "lineage", "none". */
 const char *const *tracker_names(void);
 
 /* Opens a tracker and tries it for real: makes a place, puts a child into it, ends it, removes it.
@@ -72,7 +72,8 @@ bool tracker_procs_path(const struct tracker *tracker, const char *block, const 
 enum tracker_op_kind {
     TRACKER_CREATE, /* make block and sub-scope; fine where they are there already */
     TRACKER_ASSIGN, /* put `pid` and its descendants into block and sub-scope */
-    TRACKER_SCAN,   /* find the members of the block (of the sub-scope and below, if given) */
+    TRACKER_SCAN,   /* find the members of the block (of the sub-scope and below, if given); without
+                       places: of all blocks, in one pass */
     TRACKER_KILL,   /* SIGKILL to all of them, once and thoroughly; not waiting for the end */
     TRACKER_REMOVE, /* take the block's place away; it has to be empty */
     TRACKER_FACTS,  /* read the facts of one process */
@@ -91,6 +92,7 @@ struct tracker_op {
     uint32_t client_uid;  /* ASSIGN: a process of another user is refused unless this is 0 */
     unsigned wanted;      /* FACTS: enum facts_wanted */
     uint64_t tag, life;   /* the owner's, untouched */
+    struct known *known;  /* SCAN, KILL without places: what the owner knows; held until the end */
 
     /* ---- result */
     int result; /* 0 or a negative errno, with a sentence */
@@ -102,6 +104,7 @@ struct tracker_op {
     struct facts_list facts; /* ASSIGN: itself first, then descendants; SCAN, FACTS: who is there */
     uint64_t began_ns;       /* SCAN: CLOCK_BOOTTIME when it began */
     char **names;            /* LIST: null at the end; owned */
+    size_t left;             /* KILL without places: how many were still there at the end */
 
     void (*done)(struct tracker_op *op, void *context);
     void *context;

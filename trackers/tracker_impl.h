@@ -27,6 +27,7 @@ struct tracker {
 };
 
 extern const struct tracker_class tracker_cgroup;
+extern const struct tracker_class tracker_lineage;
 extern const struct tracker_class tracker_none;
 
 #endif

@@ -42,8 +42,8 @@ class Example(BrokerTest):
         self.control = self.connect(zmq.REQ, broker.endpoint("control"))
         return broker
 
-    def child(self, *command):
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    def child(self, *command, stdin=subprocess.DEVNULL):
+        process = subprocess.Popen(command, stdin=stdin)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         return process
@@ -58,14 +58,20 @@ class Example(BrokerTest):
         return process
 
     def line_with(self, process, part):
-        """Its next line that has `part`. Something is done to the block until it comes, for an
-        example that subscribes late."""
+        """Its next line that has `part`."""
+        lines = []
+
+        def time_up(number, frame):
+            raise AssertionError(f"it did not say {part!r} in time, but {lines}")
+
+        signal.signal(signal.SIGALRM, time_up)
         signal.alarm(DEADLINE)
         try:
             for line in process.stdout:
+                lines.append(line)
                 if part in line:
                     return line
-            raise AssertionError(f"it ended without {part!r}")
+            raise AssertionError(f"it ended without {part!r}: {lines}")
         finally:
             signal.alarm(0)
 
@@ -235,35 +241,45 @@ class Configuration(Example):
         self.assertEqual(len(set(running.values())), 1)
 
 
+STEP = re.compile(r"trace proctrack: pid (\d+) of demo: (\S+) \+ (\S+) -> (\S+)$", re.M)
+
+
 class Contributing(Example):
-    def test_the_trace_follows_one_pid(self):
-        """The lines of the page, with the pid of a process of ours, are in the log in this order."""
-        shown = one("trace", "CONTRIBUTING.md")
-        broker = self.start("--log-level", "trace", "--plugin", f"{MODULE},log=trace").wait_ready()
+    def steps_of(self, broker, pid):
+        found = [STEP.search(line) for line in broker.lines]
+        return [step.groups()[1:] for step in found if step and int(step[1]) == pid]
+
+    def follow(self, *options):
+        """A shell that becomes `sleep` and is killed, step by step."""
+        broker = self.start("--log-level", "trace", "--plugin",
+                            ",".join([str(MODULE), "log=trace", *options])).wait_ready()
         self.addCleanup(self.assert_ends_well, broker)
-        self.control = self.connect(zmq.REQ, broker.endpoint("control"))
-        self.client = self.connect(zmq.REQ, broker.endpoint("rpc"))
-        self.ask_ok("ensure_tracker", {"block_id": "demo"}, self.control)
-        # It execs twice: what it is when it comes in, and what it becomes when it is told to.
-        fifo = os.path.join(self.home, "fifo")
-        os.mkfifo(fifo)
-        child = self.child("sh", "-c", f"read x <{fifo}; exec sleep 1000")
-        self.ask_ok("assign_process", {"block_id": "demo", "pid": child.pid}, self.control)
-        pathlib.Path(fifo).write_text("go\n")
-        steps = re.findall(r"pid \d+ of demo: (\S+ \+ \S+ -> \S+)", shown)
-        self.assertGreaterEqual(len(steps), 2)
-        for step in steps:
-            if step.endswith("-> dead"):
-                child.kill()
-                child.wait()
-            broker.wait_line(f"pid {child.pid} of demo: {step}")
+        control = self.connect(zmq.REQ, broker.endpoint("control"))
+        self.ask_ok("ensure_tracker", {"block_id": "demo"}, control)
+        child = self.child("sh", "-c", "read x; exec sleep 1000", stdin=subprocess.PIPE)
+        self.ask_ok("assign_process", {"block_id": "demo", "pid": child.pid}, control)
+        child.stdin.write(b"go\n")
+        child.stdin.close()
+        broker.wait_line(f"pid {child.pid} of demo: live + exec")
+        child.kill()
+        broker.wait_line(f"pid {child.pid} of demo: live + exit -> dead")
+        return self.steps_of(broker, child.pid)
 
+    def test_the_trace_follows_one_pid(self):
+        """From unborn to dead, each step beginning where the last one ended."""
+        steps = self.follow()
+        self.assertEqual((steps[0][0], steps[-1][2]), ("unborn", "dead"))
+        for before, after in zip(steps, steps[1:]):
+            self.assertEqual(before[2], after[0], steps)
 
-def time_up(number, frame):
-    raise AssertionError("an example did not say in time what it should")
+    def test_the_trace_that_is_shown_is_one_that_the_life_table_gives(self):
+        table = one("life", "how-it-works.md", "table")
+        allowed = {tuple(re.match(r"(\S+) +(\S+) +-> (\S+)", line).groups())
+                   for line in table.splitlines()}
+        shown = [step[1:] for step in STEP.findall(one("trace", "CONTRIBUTING.md"))]
+        self.assertGreaterEqual(len(shown), 3)
+        self.assertLessEqual(set(shown), allowed)
 
-
-signal.signal(signal.SIGALRM, time_up)
 
 if __name__ == "__main__":
     unittest.main()

@@ -35,7 +35,8 @@ class Pages(unittest.TestCase):
         for page in PAGES:
             for path in re.findall(r"`((?:base|broker_shim|docs|examples|plugin|schemas|scripts|tests|"
                                    r"trackers)/[\w./-]+)`", page.read_text()):
-                self.assertTrue((ROOT / path).exists(), f"{page.name}: {path}")
+                if "NAME" not in path:
+                    self.assertTrue((ROOT / path).exists(), f"{page.name}: {path}")
 
 
 class Configuration(unittest.TestCase):

@@ -251,6 +251,10 @@ int main(int argc, char **argv)
 {
     find_own_path();
     odd_bound();
+    if (getenv(ODD_GATE)) {
+        unsetenv(ODD_GATE);
+        odd_wait_line();
+    }
     if (getenv(ODD_AGAIN)) { /* argv is as odd as it was asked for: nothing to read there */
         tell_ready();
         odd_hold_stdin();

@@ -91,4 +91,7 @@ extern char odd_path[4096];
  * cannot. */
 #define ODD_AGAIN "ODD_AGAIN"
 
+/* Where this is set a life begins only when a line comes on stdin: until then it can be assigned. */
+#define ODD_GATE "ODD_GATE"
+
 #endif

@@ -2,7 +2,8 @@
 """Runs one suite: run.py FILE. Prints a line a case and ends with `N passed, N failed, N skipped`.
 
 The environment says with what: PROCTRACK_WPSD, PROCTRACK_SO, PROCTRACK_ODD (binaries), PROCTRACK_SCHEMAS
-(directory), PROCTRACK_FEED (bpf, netlink, poll; else the best), PROCTRACK_SLOW (how many times slower than
+(directory), PROCTRACK_FEED (bpf, netlink, poll; else the best), PROCTRACK_TRACKER (cgroup, lineage; else the
+best), PROCTRACK_UID (as root: run as this ordinary user), PROCTRACK_SLOW (how many times slower than
 an optimised build), PROCTRACK_SANITIZE (address, thread), PROCTRACK_CASE (only cases whose name has this
 word), PROCTRACK_LIMIT (seconds, after which the case that runs fails and the rest is left out).
 """
@@ -12,8 +13,11 @@ from __future__ import annotations
 import importlib
 import os
 import pathlib
+import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 import traceback
 import unittest
@@ -37,10 +41,12 @@ class Result(unittest.TestResult):
         self._told: set[str] = set()
 
     def _name(self, test: Any) -> str:
-        name = getattr(test, "_testMethodName", None) or \
-            str(test).replace("setUpClass", "the beginning of").replace("tearDownClass", "the end of")
-        feed = os.environ.get("PROCTRACK_FEED")
-        return f"{self._suite}{f' [{feed}]' if feed else ''}: " \
+        name = getattr(test, "_testMethodName", None) or str(test)
+        name = name.replace("setUpClass", "the beginning of").replace("tearDownClass", "the end of")
+        with_what = [os.environ.get("PROCTRACK_TRACKER"), os.environ.get("PROCTRACK_FEED"),
+                     "" if os.geteuid() == 0 else "as an ordinary user"]
+        label = " ".join(filter(None, with_what))
+        return f"{self._suite}{f' [{label}]' if label else ''}: " \
                f"{name.removeprefix('test_').replace('_', ' ')}"
 
     def _tell(self, verdict: str, test: Any, more: str = "") -> None:
@@ -50,9 +56,8 @@ class Result(unittest.TestResult):
             return
         self._told.add(name)
         self.counts[verdict] += self._cases(test) if verdict == "skipped" else 1
-        spent = time.monotonic() - self._begun
-        print(f"{verdict:7} {name}" + (f": {more}" if verdict == "skipped" else f" ({spent:.2f} s)"),
-              flush=True)
+        spent = f" ({time.monotonic() - self._begun:.2f} s)"
+        print(f"{verdict:7} {name}" + (f": {more}" if verdict == "skipped" else spent), flush=True)
         if verdict == "FAILED":
             print(more, flush=True)
 
@@ -129,10 +134,41 @@ def chosen(suite: unittest.TestSuite, word: str) -> unittest.TestSuite:
     return kept
 
 
+def run_as_user(uid: int) -> int:
+    """The same once more as an ordinary user, from copies that any user can read."""
+    with tempfile.TemporaryDirectory(prefix="proctrack-user-") as directory:
+        os.chmod(directory, 0o755)
+        environment = os.environ | {"TMPDIR": f"{directory}/tmp"}
+        environment.pop("PROCTRACK_UID")
+        environment.pop("XDG_RUNTIME_DIR", None)
+        for name in ("WPSD", "SO", "ODD", "SCHEMAS"):
+            source = pathlib.Path(os.environ[f"PROCTRACK_{name}"])
+            environment[f"PROCTRACK_{name}"] = f"{directory}/{source.name}"
+            (shutil.copytree if source.is_dir() else shutil.copy2)(source, directory + "/" + source.name)
+        shutil.copytree(HERE, f"{directory}/system")
+        os.mkdir(f"{directory}/tmp", 0o700)
+        os.chown(f"{directory}/tmp", uid, uid)
+        user = subprocess.Popen(
+            ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--inh-caps=-all",
+             sys.executable, f"{directory}/system/run.py", sys.argv[1]], env=environment, cwd="/")
+        try:
+            return user.wait()
+        except BaseException:
+            user.terminate()  # it cleans up on its way out
+            user.wait()
+            raise
+
+
 def main() -> int:
     if len(sys.argv) != 2:
         print(__doc__)
         return 64
+    uid = os.environ.get("PROCTRACK_UID")
+    if uid:
+        if os.geteuid() != 0 or not shutil.which("setpriv"):
+            print("0 passed, 0 failed, 0 skipped\nnot run: becoming another user needs root and setpriv")
+            return 0
+        return run_as_user(int(uid))
     module = pathlib.Path(sys.argv[1]).stem
     signal.signal(signal.SIGTERM, end_tidily)
     programs = importlib.import_module("blackbox.programs")

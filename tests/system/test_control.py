@@ -125,7 +125,8 @@ class Refusals(SystemCase):
         for request in ({}, {"command": 1}, {"command": None}, {"command": ["describe"]},
                         {"command": b"describe"}, {"command": "describe", "data": 1},
                         {"command": "describe", "data": []}, {"command": "describe", "reqid": -1},
-                        {"command": "describe", "reqid": 1.5}, {"command": "describe", "reqid": {}}):
+                        {"command": "describe", "reqid": 1.5},
+                        {"command": "describe", "reqid": {}}):
             self.assertIn(self.code_of(request), ("bad_request", "invalid_argument"), repr(request))
 
     def test_wrong_values_are_refused_with_their_key(self) -> None:
@@ -168,7 +169,8 @@ class Refusals(SystemCase):
 
     def test_garbage_gets_one_reply_each_and_the_broker_lives(self) -> None:
         seed = random.Random(11)
-        whole = pack({"command": "ensure_tracker", "reqid": 7, "data": {"block_id": "g", "scope": "a/b"}})
+        whole = pack({"command": "ensure_tracker", "reqid": 7,
+                      "data": {"block_id": "g", "scope": "a/b"}})
         for _ in range(1000):
             if seed.random() < 0.5:
                 body = seed.randbytes(seed.randrange(0, 200))
@@ -230,8 +232,8 @@ class Clients(SystemCase):
                 socket = zmq.Context().socket(zmq.DEALER)
                 socket.connect(self.broker.endpoint("control"))
                 for number in range(50):
-                    request = {"command": "ensure_tracker", "data": {"block_id": f"dies-{number % 5}"}}
-                    socket.send_multipart([b"", pack(request)])
+                    data = {"block_id": f"dies-{number % 5}"}
+                    socket.send_multipart([b"", pack({"command": "ensure_tracker", "data": data})])
                 # One reply came: the rest is under way.
                 os.write(told, b"y" if socket.poll(DEADLINE * 1000) else b"n")
                 threading.Event().wait(DEADLINE)
@@ -247,20 +249,20 @@ class Clients(SystemCase):
         return got
 
     def test_one_block_may_be_ensured_many_times_at_once(self) -> None:
-        block_id = self.new_id()
-        requests = [{"command": "ensure_tracker", "data": {"block_id": block_id}} for _ in range(40)]
-        replies = self.ask_all(requests)
+        data = {"block_id": self.new_id()}
+        replies = self.ask_all([{"command": "ensure_tracker", "data": data}] * 40)
         self.assertEqual([reply["data"]["created"] for reply in replies].count(True), 1)
         self.assertEqual(len({reply["data"]["epoch"] for reply in replies}), 1)
 
     def test_a_block_may_be_ensured_removed_and_listed_all_at_once(self) -> None:
         data = {"block_id": self.new_id()}
-        commands = ["ensure_tracker", "ensure_tracker", "ensure_tracker", "remove", "ensure_tracker",
-                    "list_block", "remove", "remove", "ensure_tracker", "ensure_tracker", "kill_tree",
-                    "confidence_of", "ensure_tracker", "remove", "ensure_tracker", "ensure_tracker"]
+        commands = ["ensure_tracker", "ensure_tracker", "ensure_tracker", "remove",
+                    "ensure_tracker", "list_block", "remove", "remove", "ensure_tracker",
+                    "ensure_tracker", "kill_tree", "confidence_of", "ensure_tracker", "remove",
+                    "ensure_tracker", "ensure_tracker"]
         for reply in self.ask_all([{"command": command, "data": data} for command in commands]):
             self.assertIn("data", reply)
-        self.assertIs(self.control("list_block", **data)["tracked"], True, "the last one ensured it")
+        self.assertIs(self.control("list_block", **data)["tracked"], True, "ensured at the end")
 
     def ask_all(self, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Sends them all before it reads; the replies, in the order of the requests."""
@@ -271,8 +273,8 @@ class Clients(SystemCase):
                 dealer.send_multipart([b"", pack(request | {"reqid": number})])
             replies: dict[int, dict[str, Any]] = {}
             while len(replies) < len(requests):
-                self.assertTrue(dealer.poll(DEADLINE * 1000),
-                                f"{len(requests) - len(replies)} of {len(requests)} replies are missing")
+                missing = f"{len(requests) - len(replies)} of {len(requests)} replies are missing"
+                self.assertTrue(dealer.poll(DEADLINE * 1000), missing)
                 empty, body = dealer.recv_multipart()
                 self.assertEqual(empty, b"")
                 reply = unpack(body)

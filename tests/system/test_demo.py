@@ -24,7 +24,8 @@ class Demo(unittest.TestCase):
     """Run as a user runs it."""
 
     def setUp(self) -> None:
-        self.environment = os.environ | {"PROCTRACK_BUILD": str(BUILD), "TMPDIR": self.own_directory()}
+        self.directory = self.own_directory()
+        self.environment = os.environ | {"PROCTRACK_BUILD": str(BUILD), "TMPDIR": self.directory}
         self.addCleanup(programs.kill_children)
 
     def own_directory(self) -> str:
@@ -39,11 +40,13 @@ class Demo(unittest.TestCase):
         return directory
 
     def run_demo(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([DEMO, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              env=self.environment, timeout=4 * DEADLINE, check=False, cwd="/")
+        return subprocess.run([DEMO, *args], stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, env=self.environment, timeout=4 * DEADLINE, check=False,
+                              cwd="/")
 
     def assert_nothing_left(self) -> None:
-        left = [pid for pid in programs.children() if programs.is_running(pid)]  # orphans come to us
+        orphans = programs.children()  # they become ours
+        left = [pid for pid in orphans if programs.is_running(pid)]
         self.assertEqual(left, [], "processes are left")
 
     def test_without_a_terminal_it_shows_its_tree_ends_it_and_ends_itself(self) -> None:
@@ -95,10 +98,10 @@ class Demo(unittest.TestCase):
             self.read_until(terminal, "sleep 3001")
             os.kill(pid, number)
             self.status_of(pid, terminal)
-            for orphan in programs.children():  # of a demo that was killed: the broker ends in order
+            for orphan in programs.children():  # the broker of a demo that was killed ends, too
                 os.waitpid(orphan, 0)
             if number == signal.SIGKILL:
-                subprocess.run(f"rm -rf {self.environment['TMPDIR']}/wps-demo-*", shell=True, check=True)
+                subprocess.run(f"rm -rf {self.directory}/wps-demo-*", shell=True, check=True)
 
     def on_terminal(self) -> tuple[int, int]:
         pid, terminal = pty.fork()

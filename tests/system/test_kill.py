@@ -145,7 +145,7 @@ class Kill(SystemCase):
         block = self.block()
         for _ in range(5):
             odd = self.outside("hold")
-            block.assign(odd.pid)  # it waits until a kill is over: what joins by itself may be killed
+            block.assign(odd.pid)  # waits until a kill is over: what joins by itself may be killed
             self.assertEqual(set(block.listed()), {odd.pid})
             self.assertIs(self.control("kill_tree", block_id=block.id)["ok"], True)
             block.check_end(odd.pid, ("signal", 9))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process's stay in a block: it is added, may exec, and exits (PROTOCOL.md, sections 3.1 and 3.2)."""
+"""A process's stay in a block: it is added, may exec, and exits (PROTOCOL.md, 3.1 and 3.2)."""
 
 from __future__ import annotations
 
@@ -221,7 +221,8 @@ class Settling(SystemCase):
         if self.feed != "bpf":
             self.skipTest("argv of what is gone cannot be read: this feed does not bring it along")
         block = self.block()
-        for script, codes in (("true", ()), (f"{Odd.path} exit 7; {Odd.path} exit 8; exit 9", (7, 8))):
+        busy = f"{Odd.path} exit 7; {Odd.path} exit 8; exit 9"
+        for script, codes in (("true", ()), (busy, (7, 8))):
             shell = block.sh(script)
             block.check_end(shell.pid, programs.exit_of(shell.finish()))
             stay = block.watch.stay(shell.pid)
@@ -234,7 +235,7 @@ class Settling(SystemCase):
                 self.assertTrue(stay.added["started"], "the child of a shell")
                 self.assertEqual(stay.added["parent_pid"], shell.pid)
 
-    def test_a_child_that_only_forks_is_shown_as_its_parent_and_comes_before_its_children(self) -> None:
+    def test_one_that_only_forks_is_shown_as_its_parent_and_comes_before_its_children(self) -> None:
         block = self.block()
         odd, _ = block.run("fork-chain", 20)
         for pid, line in odd.births().items():

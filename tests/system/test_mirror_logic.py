@@ -190,7 +190,8 @@ class LawCases(unittest.TestCase):
         for what, events in {
                 "added twice": (added, added),
                 "ended twice": (added, ("process-exited", end), ("process-exited", end)),
-                "exec after the end": (added, ("process-exited", end), ("process-exec", self.record(5))),
+                "exec after the end": (added, ("process-exited", end),
+                                       ("process-exec", self.record(5))),
                 "never added": (("process-exited", end),),
                 "parent after child": (("process-added", self.record(9, parent_pid=5)), added),
                 "a gap": (added, ("process-exited", end | {"seq": 9})),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Odd lives: for each, exactly one added and one end, whatever it does in between.
 
-The law (blackbox/law.py) holds every event against the protocol as it comes; here stands what each life
-needs besides. What happened in truth is told by the program itself."""
+The law (blackbox/law.py) holds every event against the protocol as it comes; here stands what each
+life needs besides. What happened in truth is told by the program itself."""
 
 from __future__ import annotations
 

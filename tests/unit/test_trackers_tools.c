@@ -236,7 +236,7 @@ void odd_free(struct odd **odd_p)
 
 /* ---- ground ---- */
 
-#define GROUND "proctrack-test-"
+#define GROUND "proctrack-units-"
 
 static char root[4096];
 static char directories[16][4200];
@@ -263,8 +263,9 @@ static void clear_old(const char *parent)
     _cleanup_closedir_ DIR *directory = opendir(parent);
     for (struct dirent *entry; directory && (entry = readdir(directory));) {
         char path[4400];
-        int pid = 0;
-        if (sscanf(entry->d_name, GROUND "%d", &pid) != 1 || is_process((uint32_t)pid))
+        int pid = 0, used = 0;
+        if (sscanf(entry->d_name, GROUND "%d%n", &pid, &used) != 1 || entry->d_name[used] ||
+            is_process((uint32_t)pid))
             continue;
         snprintf(path, sizeof path, "%s/%s", parent, entry->d_name);
         clear(path);

@@ -12,7 +12,6 @@ import signal
 import subprocess
 import tempfile
 import time
-from typing import Any
 
 from . import programs
 from .schemas import Schemas
@@ -33,9 +32,12 @@ class Broker:
         self.schemas = Schemas()
         self.process: subprocess.Popen[bytes] | None = None
         self.runtime = pathlib.Path(tempfile.mkdtemp(prefix="proctrack-test-"))
-        self.cgroup_root = self._make_cgroup_root()
         self.options: dict[str, object] = {"poll-ms": 50} | \
             {key.replace("_", "-"): value for key, value in options.items()}
+        if os.environ.get("PROCTRACK_TRACKER"):
+            self.options.setdefault("tracker", os.environ["PROCTRACK_TRACKER"])
+        self.cgroup_root = self._make_cgroup_root() \
+            if self.options.get("tracker", "cgroup") == "cgroup" else None
         if feed is not None:
             self.options["feed"] = feed
         if self.cgroup_root is not None:
@@ -65,10 +67,11 @@ class Broker:
     # ---- its life
 
     def start(self) -> None:
-        plugin = ",".join([os.environ["PROCTRACK_SO"], *(f"{k}={v}" for k, v in self.options.items())])
+        options = [f"{key}={value}" for key, value in self.options.items()]
+        plugin = ",".join([os.environ["PROCTRACK_SO"], *options])
         command = [os.environ["PROCTRACK_WPSD"], "--plugin", plugin]
         if os.environ.get("PROCTRACK_SANITIZE") == "thread" and shutil.which("setarch"):
-            command = ["setarch", "-R", *command]  # it fails at random where addresses are too random
+            command = ["setarch", "-R", *command]  # fails at random where addresses are too random
         environment = os.environ | {"WPS_RUNTIME_DIR": str(self.runtime)}
         with open(self._log, "ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL,

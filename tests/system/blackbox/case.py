@@ -114,6 +114,18 @@ class Block:
         self.ensured = case.control("ensure_tracker", block_id=block_id)
         self.watch.until_event("block-added", epoch=self.ensured["epoch"])
 
+    def way_in(self, tagged: bool = True) -> dict[str, Any]:
+        """How an Odd becomes a member before it does anything: born one, or, where nothing can be, assigned
+        and tagged as `proctrack run` does it."""
+        if self.case.tracker == "cgroup":
+            return {"procs_path": self.procs_path}
+        return {"joins": lambda pid: self.assign(pid, root=False),
+                "environment": self.tag if tagged else {}}
+
+    @property
+    def tag(self) -> dict[str, str]:
+        return {"PROCTRACK_BLOCK": self.id, "PROCTRACK_SCOPE": "main"}
+
     @property
     def procs_path(self) -> str:
         path = self.ensured.get("procs_path")
@@ -123,7 +135,7 @@ class Block:
 
     def odd(self, *args: object, **options: Any) -> Odd:
         """An odd life, born in this block and known to the registry."""
-        odd = Odd(*args, procs_path=self.procs_path, **options)
+        odd = Odd(*args, **self.way_in(), **options)
         self.case.addCleanup(odd.close)
         return odd
 
@@ -141,7 +153,7 @@ class Block:
 
         What joins by procs_path and dies at once is invisible to feeds that tell no cgroups: with
         those it is a known member before it begins. (What a member forks is seen by netlink.)"""
-        if self.case.feed == "bpf":
+        if self.case.feed == "bpf" and self.case.tracker == "cgroup":
             odd = Odd(argv=argv, procs_path=self.procs_path, **options)
             self.case.addCleanup(odd.close)
             return odd
@@ -161,7 +173,7 @@ class Block:
         return self.case.control("remove", block_id=self.id)
 
     def check_gone(self, pids: set[int]) -> None:
-        """Their ends were told, and they are gone; an exit is told shortly before it is complete."""
+        """Their ends were told and are complete: an exit is told shortly before it is."""
         for pid in pids:
             programs.wait_for(lambda pid=pid: not programs.is_running(pid), f"pid {pid} is gone")
 

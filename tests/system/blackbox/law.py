@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds for every event of every block (PROTOCOL.md, section 3.1), whatever a test is about."""
+"""What holds for every event of every block (PROTOCOL.md, section 3.1), in every test."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class Law:
         before = self.stays.get(key, [])
         assert all(stay.end is not None and stay.end.name == "agent:process-escaped"
                    for stay in before), "added twice"
-        assert not any(pid == record["pid"] for pid, _ in self.living()), "its pid is a living member"
+        assert record["pid"] not in {pid for pid, _ in self.living()}, "its pid is a living member"
         self._parents_first(record)
         self.stays.setdefault(key, []).append(Stay(record, record))
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Knowing a block without polling: PROTOCOL.md, section 5, and no more than that.
 
-`Picture` is the logic alone: events and lists go in, the set of processes comes out, and it says when
-a list is needed. `Mirror` puts sockets to it.
+`Picture` is the logic alone: events and lists go in, the set of processes comes out, and it says
+when a list is needed. `Mirror` puts sockets to it.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Mirror:
         while not reached():
             left = end - time.monotonic()
             if left <= 0:
-                raise AssertionError(f"the mirror of {self.block_id}: {what}: not in {timeout:.0f} s; "
+                raise AssertionError(f"the mirror of {self.block_id}: {what}: not in {timeout} s; "
                                      f"it holds {list(self.picture.processes.values())!r}")
             self.pump(min(left, 0.1))
 

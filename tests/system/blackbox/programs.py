@@ -22,8 +22,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def adopt_orphans() -> None:
-    """From here on orphans of our children become our children: nothing is lost, and a pid that is a
-    child of ours stays taken until we reap it, so killing it is safe."""
+    """From here on orphans of our children become our children: nothing is lost, and a pid that
+    is a child of ours stays taken until we reap it, so killing it is safe."""
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
@@ -106,6 +106,17 @@ def cgroup2_mount() -> pathlib.Path | None:
     return None
 
 
+def tagged(environment: dict[str, str]) -> set[int]:
+    """All processes that began with these variables in their environment, as far as we may know."""
+    wanted = {f"{name}={value}".encode() for name, value in environment.items()}
+    found: set[int] = set()
+    for directory in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if wanted <= set((directory / "environ").read_bytes().split(b"\0")):
+                found.add(int(directory.name))
+    return found
+
+
 def pids_below(directory: pathlib.Path) -> set[int]:
     """All processes of a cgroup directory and those below it, zombies left out."""
     found: set[int] = set()
@@ -127,29 +138,36 @@ def wait_for(reached: Callable[[], Any], what: str, timeout: float = DEADLINE) -
 # ---- programs ------------------------------------------------------------------------------------
 
 def spawn(argv: list[str], procs_path: str | None = None, cwd: str | None = None,
-          **options: Any) -> subprocess.Popen[bytes]:
+          environment: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[bytes]:
     """Starts a program; with `procs_path` it is born in that scope."""
     def before_exec() -> None:
         die_with_parent()
         if procs_path is not None:
             with open(procs_path, "w", encoding="ascii") as file:
                 file.write("0")
-    return subprocess.Popen(argv, preexec_fn=before_exec, cwd=cwd, **options)  # noqa: PLW1509
+    return subprocess.Popen(argv, preexec_fn=before_exec, cwd=cwd,  # noqa: PLW1509
+                            env=os.environ | (environment or {}), **options)
 
 
 class Odd:
-    """A run of tests/programs/odd, and what it told."""
+    """A run of tests/programs/odd, and what it told. `joins` makes it a member before its life begins,
+    where it cannot be born one."""
 
     path = os.environ.get("PROCTRACK_ODD", "odd")
 
     def __init__(self, *args: object, procs_path: str | None = None, cwd: str | None = None,
-                 argv: list[str] | None = None) -> None:
+                 argv: list[str] | None = None, environment: dict[str, str] | None = None,
+                 joins: Callable[[int], Any] | None = None) -> None:
         self.command = argv or [self.path, *map(str, args)]
-        self.process = spawn(self.command, procs_path, cwd, stdin=subprocess.PIPE,
-                             stdout=subprocess.PIPE)
+        gate = {"ODD_GATE": "1"} if joins else {}
+        self.process = spawn(self.command, procs_path, cwd, (environment or {}) | gate,
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.pid = self.process.pid
         self.lines: list[dict[str, Any]] = []
         self._rest = b""
+        if joins is not None:  # it is there, and waits until it is let in
+            joins(self.pid)
+            self.say()
 
     @property
     def shown(self) -> str:

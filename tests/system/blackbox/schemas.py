@@ -26,7 +26,8 @@ class Schemas:
         path = pathlib.Path(directory or os.environ["PROCTRACK_SCHEMAS"])
         self._loaded = {file.name.removesuffix(".schema.json"): json.loads(file.read_text("utf-8"))
                         for file in sorted(path.glob("*.schema.json"))}
-        self._store = {BASE + f"{name}.schema.json": schema for name, schema in self._loaded.items()}
+        self._store = {f"{BASE}{name}.schema.json": schema
+                       for name, schema in self._loaded.items()}
         self._validators: dict[str, jsonschema.protocols.Validator] = {}
 
     def names(self) -> list[str]:
@@ -63,4 +64,5 @@ def refuse_foreign_types(value: Any, where: str) -> None:
         for index, item in enumerate(value):
             refuse_foreign_types(item, f"{where}[{index}]")
     else:
-        assert value is None or isinstance(value, (str, int)), f"{where}: {value!r} is {type(value)}"
+        right = value is None or isinstance(value, (str, int))
+        assert right, f"{where}: {value!r} is {type(value)}"

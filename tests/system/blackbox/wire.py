@@ -124,7 +124,7 @@ class Event:
 
 
 class Subscriber:
-    """A SUB socket whose subscriptions are known to be in force (PROTOCOL.md, section 5, step 1)."""
+    """A SUB socket whose subscriptions are known to be in force (PROTOCOL.md, 5, step 1)."""
 
     def __init__(self, endpoint: str, rpc: Ask, schemas: Schemas | None,
                  context: zmq.Context | None = None) -> None:

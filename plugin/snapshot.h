@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PLUGIN_SNAPSHOT_H
+#define PLUGIN_SNAPSHOT_H
+
+/*
+ * What the registry knows, as a value for operations in worker threads. With a tracker that has
+ * places for blocks the kernel is asked instead, and none is needed. Called from the loop's thread.
+ */
+
+#include "plugin/module.h"
+
+/* True where the tracker has members and its owner is who remembers them. */
+bool snapshot_is_needed(const struct module *module);
+
+/* Gives `op` what the registry knows now, where that is needed. While nothing changes, all share
+ * one. -ENOMEM. */
+int snapshot_give(struct module *module, struct tracker_op *op);
+
+/* The registry's sub-scope that a fact of a scan is in; null: its block is gone. */
+struct scope *snapshot_scope(struct module *module, const struct tracker_op *op, uint32_t place);
+
+/* True where somebody is in the block (of the sub-scope and below, if given), lives, and was not
+ * known yet when `op` was given what was. */
+bool snapshot_is_behind(struct module *module, const struct block *block,
+                        const struct tracker_op *op);
+
+#endif

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The tracker `lineage`: children of members are members. It has nothing in the kernel to ask, so
+ * who is a member is for its owner to remember, who learns it from fork events and tells it here
+ * (known.h). What is left for this file is to look: at descendants, by who is whose parent now, and
+ * at strays, by the tag PROCTRACK_BLOCK (and PROCTRACK_SCOPE) in their environment.
+ *
+ * One look reads /proc from end to end and serves all blocks. It is not one moment: who forks and
+ * ends while it goes on may be missed, and is found by the next one or by its tag.
+ */
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "trackers/assignable.h"
+#include "trackers/lineage_find.h"
+#include "trackers/probe.h"
+#include "trackers/tracker_impl.h"
+
+#define TAG_BLOCK "PROCTRACK_BLOCK"
+#define TAG_SCOPE "PROCTRACK_SCOPE"
+
+enum {
+    KILL_ROUNDS = 100, /* of a tree that forks faster than it is killed; then the owner goes on */
+    KILL_WAIT_MS = 32, /* the longest of the waits for those that are killed to be gone */
+};
+
+/* ---- a look -------------------------------------------------------------------------------------
+ */
+
+struct look {
+    struct lineage_row *rows;
+    size_t n;
+};
+
+static void cleanup_look(struct look *look)
+{
+    free(look->rows);
+}
+
+/* All processes that run. Kernel threads and init are nobody's. */
+static int read_table(struct look *look)
+{
+    _cleanup_free_ uint32_t *pids = NULL;
+    size_t n_pids;
+    int r = proc_list(&pids, &n_pids);
+    if (r < 0)
+        return r;
+    look->rows = calloc(n_pids + 1, sizeof *look->rows);
+    if (!look->rows)
+        return -ENOMEM;
+    for (size_t i = 0; i < n_pids; i++) {
+        struct proc_stat stat;
+        if (proc_stat_read(&stat, pids[i]) < 0 || proc_has_ended(&stat))
+            continue;
+        look->rows[look->n++] = (struct lineage_row){
+            .pid = pids[i],
+            .ppid = stat.ppid,
+            .start_ticks = stat.start_ticks,
+            .barred = pids[i] <= 1 || proc_is_kernel_thread(&stat),
+            .tag = LINEAGE_NOWHERE,
+        };
+    }
+    lineage_sort(look->rows, look->n);
+    lineage_bar(look->rows, look->n, (uint32_t)getpid());
+    return 0;
+}
+
+/* ---- tags
+ * ---------------------------------------------------------------------------------------- */
+
+/* True where the sub-scope is `tree` or below it; "" is the whole block. */
+static bool covers(const char *tree, struct text scope)
+{
+    const size_t size = strlen(tree);
+    return size == 0 || (scope.size >= size && memcmp(scope.at, tree, size) == 0 &&
+                         (scope.size == size || scope.at[size] == '/'));
+}
+
+/* The place that a tag names, of a block that is known: the sub-scope or the nearest above it that
+ * there is, else where those are that name none. */
+static uint32_t place_named(const struct known *known, struct text block, struct text scope)
+{
+    uint32_t best = LINEAGE_NOWHERE;
+    size_t best_rank = 0;
+    for (size_t i = 0; i < known->n_places; i++) {
+        const struct known_place *place = &known->places[i];
+        if (!text_is(block, place->block))
+            continue;
+        size_t rank =
+            covers(place->scope, scope) ? 2 + strlen(place->scope) : (place->base ? 2u : 1u);
+        if (rank > best_rank) {
+            best = (uint32_t)i;
+            best_rank = rank;
+        }
+    }
+    return best;
+}
+
+static uint32_t read_tag(const struct tracker_op *op, uint32_t pid, char *buffer)
+{
+    ssize_t size = proc_environ_read(buffer, PROC_ENVIRON_MAX, pid);
+    if (size <= 0)
+        return LINEAGE_NOWHERE;
+    const struct text environment = {buffer, (size_t)size};
+    struct text block = proc_environ_value(environment, TAG_BLOCK);
+    return block.at ? place_named(op->known, block, proc_environ_value(environment, TAG_SCOPE))
+                    : LINEAGE_NOWHERE;
+}
+
+/* Of processes that are no members by descent, and that the kernel lets us read: our own user's, or
+ * all as root. It can hang as cmdline can. */
+static int read_tags(const struct tracker_op *op, struct look *look)
+{
+    _cleanup_free_ char *buffer = malloc(PROC_ENVIRON_MAX);
+    if (!buffer)
+        return -ENOMEM;
+    for (size_t i = 0; i < look->n; i++) {
+        struct lineage_row *row = &look->rows[i];
+        if (row->how == LINEAGE_NOT && !row->barred && !row->tag_void)
+            row->tag = read_tag(op, row->pid, buffer);
+    }
+    return 0;
+}
+
+/* One look: members by what is known and by descent, and strays where they are wanted. */
+static int look_around(const struct tracker_op *op, const struct known_member *members,
+                       size_t n_members, bool strays, struct look *look)
+{
+    if (!op->known)
+        return -EINVAL;
+    int r = read_table(look);
+    if (r < 0)
+        return r;
+    lineage_find(look->rows, look->n, members, n_members);
+    if (!strays)
+        return 0;
+    r = read_tags(op, look);
+    if (r == 0)
+        lineage_find_strays(look->rows, look->n);
+    return r;
+}
+
+/* ---- scan
+ * ---------------------------------------------------------------------------------------- */
+
+static int add_facts(struct tracker_op *op, const struct lineage_row *row)
+{
+    struct process_facts facts;
+    int r = facts_read(&facts, row->pid, FACTS_ARGV);
+    if (r < 0)
+        return r == -ESRCH ? 0 : r;
+    if (facts.stat.start_ticks != row->start_ticks) {
+        facts_clear(&facts);
+        return 0;
+    }
+    facts.place = row->place;
+    return facts_list_add(&op->facts, &facts);
+}
+
+static int scan(struct tracker_op *op)
+{
+    cleanup(cleanup_look) struct look look = {0};
+    int r = look_around(op, op->known->members, op->known->n_members, true, &look);
+    for (size_t i = 0; r == 0 && i < look.n; i++)
+        if (look.rows[i].place != LINEAGE_NOWHERE)
+            r = add_facts(op, &look.rows[i]);
+    return r < 0 ? wps_error_system(&op->error, r, "cannot look for members in /proc") : 0;
+}
+
+/* ---- kill
+ * ---------------------------------------------------------------------------------------- */
+
+/* What is known while a kill goes on: who was found stays known, so that its children are found
+ * though it is gone. */
+struct members {
+    struct known_member *items;
+    size_t n, room;
+};
+
+static void cleanup_members(struct members *members)
+{
+    free(members->items);
+}
+
+static int copy_members(struct members *members, const struct known *known)
+{
+    members->room = known->n_members + 64;
+    members->items = malloc(members->room * sizeof *members->items);
+    if (!members->items)
+        return -ENOMEM;
+    memcpy(members->items, known->members, known->n_members * sizeof *members->items);
+    members->n = known->n_members;
+    return 0;
+}
+
+static int by_pid(const void *a, const void *b)
+{
+    const struct known_member *x = a, *y = b;
+    return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+/* Remembers those that were found. A known one whose pid another has now gives way to it. */
+static int remember(struct members *members, const struct look *look)
+{
+    const size_t before = members->n;
+    for (size_t i = 0; i < look->n; i++) {
+        const struct lineage_row *row = &look->rows[i];
+        if (row->how != LINEAGE_BY_PARENT && row->how != LINEAGE_BY_TAG)
+            continue;
+        const struct known_member found = {
+            .pid = row->pid, .start_ticks = row->start_ticks, .place = row->place};
+        struct known_member *older =
+            (struct known_member *)known_member(members->items, before, row->pid);
+        if (older) {
+            *older = found;
+            continue;
+        }
+        if (members->n == members->room) {
+            size_t room = members->room * 2;
+            struct known_member *items = realloc(members->items, room * sizeof *items);
+            if (!items)
+                return -ENOMEM;
+            members->items = items;
+            members->room = room;
+        }
+        members->items[members->n++] = found;
+    }
+    if (members->n > before)
+        qsort(members->items, members->n, sizeof *members->items, by_pid);
+    return 0;
+}
+
+static bool is_meant(const struct tracker_op *op, const struct lineage_row *row)
+{
+    if (row->place == LINEAGE_NOWHERE)
+        return false;
+    const struct known_place *place = &op->known->places[row->place];
+    return strcmp(place->block, op->block) == 0 && covers(op->scope, text_of(place->scope));
+}
+
+/* The descriptor is taken first, then what it stands for is looked at, so that nobody else is
+ * signalled. Who may not be signalled (a program of another user's) stays, and is counted as left.
+ */
+static void kill_one(const struct lineage_row *row)
+{
+    struct proc_stat stat;
+    _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, row->pid, 0);
+    if (pidfd >= 0 && proc_stat_read(&stat, row->pid) == 0 && stat.start_ticks == row->start_ticks)
+        syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+}
+
+/* Returns how many there were; `*ret_new` of them were not known before. */
+static size_t kill_round(const struct tracker_op *op, const struct look *look, size_t *ret_new)
+{
+    size_t n = 0;
+    *ret_new = 0;
+    for (size_t i = 0; i < look->n; i++) {
+        const struct lineage_row *row = &look->rows[i];
+        if (!is_meant(op, row))
+            continue;
+        kill_one(row);
+        *ret_new += row->how != LINEAGE_KNOWN;
+        n++;
+    }
+    return n;
+}
+
+/* Rounds until one finds nothing new. Strays are looked for only when descent finds nobody any
+ * more: reading their tags can hang, and must not keep the others alive. Then a while for them to
+ * be gone; who is not by then (in state D, say) is the owner's to wait for. */
+static int kill_rounds(struct tracker_op *op, struct members *members)
+{
+    bool strays = false;
+    int wait_ms = 1;
+    for (int round = 0; round < KILL_ROUNDS && wait_ms <= KILL_WAIT_MS; round++) {
+        cleanup(cleanup_look) struct look look = {0};
+        size_t n_new;
+        int r = look_around(op, members->items, members->n, strays, &look);
+        if (r < 0)
+            return r;
+        op->left = kill_round(op, &look, &n_new);
+        r = remember(members, &look);
+        if (r < 0)
+            return r;
+        if (n_new > 0)
+            continue;
+        if (strays && op->left == 0)
+            return 0;
+        if (op->left > 0) {
+            poll(NULL, 0, wait_ms);
+            wait_ms *= 2;
+        }
+        strays = true;
+    }
+    return 0;
+}
+
+static int kill_all(struct tracker_op *op)
+{
+    cleanup(cleanup_members) struct members members = {0};
+    int r = copy_members(&members, op->known);
+    r = r < 0 ? r : kill_rounds(op, &members);
+    return r < 0
+               ? wps_error_system(&op->error, r, "cannot kill the processes of block %s", op->block)
+               : 0;
+}
+
+/* ---- assign
+ * -------------------------------------------------------------------------------------- */
+
+/* Nobody is moved: the owner remembers who came back. */
+static int assign(struct tracker_op *op)
+{
+    struct process_facts facts;
+    _cleanup_free_ uint32_t *pids = NULL;
+    size_t n = 0;
+    int r = assignable_check(op->pid, op->start_ticks, op->client_uid, &op->error);
+    if (r < 0)
+        return r;
+    r = facts_read(&facts, op->pid, FACTS_ARGV);
+    if (r < 0)
+        return wps_error_system(&op->error, r, "data.pid: cannot read process %u", op->pid);
+    facts.moved = true;
+    r = facts_list_add(&op->facts, &facts);
+    r = r < 0 ? r : assignable_descendants(op->pid, &pids, &n);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        r = facts_read(&facts, pids[i], FACTS_ARGV);
+        if (r == -ESRCH) {
+            r = 0;
+            continue;
+        }
+        facts.moved = r == 0;
+        if (r == 0 && proc_has_ended(&facts.stat))
+            facts_clear(&facts);
+        else if (r == 0)
+            r = facts_list_add(&op->facts, &facts);
+    }
+    return r < 0 ? wps_error_system(&op->error, r, "cannot read the descendants of process %u",
+                                    op->pid)
+                 : 0;
+}
+
+static int lineage_run(struct tracker *tracker, struct tracker_op *op)
+{
+    (void)tracker;
+    switch (op->kind) {
+    case TRACKER_ASSIGN:
+        return assign(op);
+    case TRACKER_SCAN:
+        return scan(op);
+    case TRACKER_KILL:
+        return kill_all(op);
+    case TRACKER_CREATE: /* blocks and sub-scopes are the owner's alone */
+    case TRACKER_REMOVE:
+    case TRACKER_LIST: /* and gone with it */
+    case TRACKER_FACTS:
+        return 0;
+    }
+    return -ENOTSUP;
+}
+
+/* ---- opening
+ * ------------------------------------------------------------------------------------- */
+
+/* A child is seen in /proc, found as our child, and ended through a descriptor. */
+static int try_child(struct wps_error *error)
+{
+    struct probe probe = {0};
+    struct proc_stat stat;
+    int r = probe_start(&probe, -1, error);
+    if (r < 0)
+        return r;
+    r = proc_stat_read(&stat, (uint32_t)probe.pid);
+    if (r < 0)
+        wps_error_system(error, r, "cannot read a trial child in /proc");
+    else if (stat.ppid != (uint32_t)getpid())
+        r = wps_error_set(error, -EBADMSG, "/proc does not tell our child's parent right");
+    if (r == 0 && syscall(SYS_pidfd_send_signal, probe.pidfd, SIGKILL, NULL, 0) < 0)
+        r = wps_error_system(error, -errno,
+                             "cannot signal through a pidfd (Linux 5.1 and later can)");
+    int status = 0;
+    if (r == 0)
+        while (waitpid(probe.pid, &status, __WALL | WNOHANG) == 0)
+            poll(&(struct pollfd){.fd = probe.pidfd, .events = POLLIN}, 1, 1000);
+    if (r < 0) {
+        probe_end(&probe);
+        return r;
+    }
+    close(probe.go);
+    close(probe.pidfd);
+    if (!WIFSIGNALED(status))
+        return wps_error_set(error, -EBADMSG, "a trial child was not ended by its signal");
+    return 0;
+}
+
+static int lineage_open(const struct tracker_options *options, struct tracker **ret,
+                        struct wps_error *error)
+{
+    (void)options;
+    int r = try_child(error);
+    if (r < 0)
+        return r;
+    struct tracker *tracker = calloc(1, sizeof *tracker);
+    if (!tracker)
+        return wps_error_set(error, -ENOMEM, "out of memory");
+    tracker->class = &tracker_lineage;
+    tracker->root_fd = -1;
+    *ret = tracker;
+    return 0;
+}
+
+static void lineage_close(struct tracker *tracker)
+{
+    free(tracker);
+}
+
+const struct tracker_class tracker_lineage = {
+    .name = "lineage",
+    .traits = TRACKER_TRACKS,
+    .open = lineage_open,
+    .close = lineage_close,
+    .run = lineage_run,
+};
