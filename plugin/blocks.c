@@ -20,6 +20,7 @@
 
 #include "plugin/assign.h"
 #include "plugin/clock.h"
+#include "plugin/listing.h"
 #include "plugin/loop.h"
 #include "plugin/publish.h"
 #include "plugin/scan.h"
@@ -323,6 +324,21 @@ static void resume_waiting(struct module *module, struct block *block)
 
 /* ---- killing ---- */
 
+static struct kill_turn *turn_of(struct block *block, struct text name)
+{
+    struct scope *scope = name.size ? registry_scope(block, name) : NULL;
+    return scope ? &scope->turn : &block->turn;
+}
+
+/* True where another kill of the same tree was asked for while the one before ran. */
+static bool end_turn(struct block *block, struct text scope)
+{
+    struct kill_turn *turn = turn_of(block, scope);
+    bool wanted = turn->wanted;
+    *turn = (struct kill_turn){false, false};
+    return wanted;
+}
+
 static void on_killed(struct tracker_op *op, void *context)
 {
     struct module *module = context;
@@ -332,7 +348,9 @@ static void on_killed(struct tracker_op *op, void *context)
     bool behind = snapshot_is_behind(module, block, op);
     block->was_left = block->was_left || op->left > 0 || op->result < 0 || behind;
     block->kills--;
-    if (!behind)
+    if (end_turn(block, text_of(op->scope)))
+        blocks_kill(module, block, text_of(op->scope));
+    else if (!behind)
         block->kills_in_row = 0;
     else if (block->kills == 0 && block->kills_in_row++ < KILLS_IN_ROW)
         blocks_kill(module, block, text_of(op->scope)); /* born meanwhile of what was killed */
@@ -345,8 +363,13 @@ static void on_killed(struct tracker_op *op, void *context)
 
 void blocks_kill(struct module *module, struct block *block, struct text scope)
 {
+    struct kill_turn *turn = turn_of(block, scope);
     if (block->clearing || module->wound_up)
         return; /* it is empty; who joins now is killed when that fails */
+    if (turn->running) {
+        turn->wanted = true;
+        return;
+    }
     struct tracker_op *op = new_op(module, TRACKER_KILL, block, scope, on_killed);
     if (!op || snapshot_give(module, op) < 0) {
         tracker_op_free(op);
@@ -354,6 +377,7 @@ void blocks_kill(struct module *module, struct block *block, struct text scope)
     }
     if (scope.size == 0)
         block->was_left = false;
+    turn->running = true;
     block->kernel_empty = false;
     block->kills++;
     submit(module, block, op);
@@ -437,6 +461,7 @@ void blocks_told_removed(struct module *module, struct block *block)
 {
     struct asks makers;
     answer_removers(block);
+    listing_gone(block);
     take_all(&block->makers, &makers);
     sd_event_source_disable_unref(block->watch);
     sd_event_source_disable_unref(block->again);

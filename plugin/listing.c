@@ -9,11 +9,14 @@
 #include <string.h>
 
 #include "plugin/blocks.h"
+#include "plugin/clock.h"
 #include "plugin/lives.h"
 #include "plugin/loop.h"
 #include "plugin/publish.h"
 #include "plugin/scan.h"
 #include "plugin/snapshot.h"
+
+enum { SCAN_WAIT_MS = 250 };
 
 /* What is read for one list: pids in, resident sets out, both by value. */
 struct listing {
@@ -141,19 +144,53 @@ static void read_used(struct module *module, struct block *block, struct ask *as
     workers_submit(module->workers, &listing->job);
 }
 
-static void on_scanned(struct tracker_op *op, void *context)
+/* ---- under a feed that cannot see births ---- */
+
+static void go_on(struct module *module, struct block *block, struct ask *ask)
 {
-    struct module *module = context;
-    struct ask *ask = (struct ask *)(uintptr_t)op->tag;
-    struct block *block = registry_block(&module->registry, ask->request.block_id);
-    if (!block || block->state == BLOCK_MAKING) {
+    TAILQ_REMOVE(&block->listers, ask, link);
+    ask->timer = sd_event_source_disable_unref(ask->timer);
+    read_used(module, block, ask);
+}
+
+void listing_scanned(struct module *module, struct block *block)
+{
+    struct ask *ask;
+    /* In the order of their coming: the first that wants a later scan ends it. */
+    while ((ask = TAILQ_FIRST(&block->listers)) && ask->scan <= block->scan)
+        go_on(module, block, ask);
+}
+
+void listing_gone(struct block *block)
+{
+    struct ask *ask;
+    while ((ask = TAILQ_FIRST(&block->listers))) {
+        TAILQ_REMOVE(&block->listers, ask, link);
         answer_unknown(ask);
-    } else {
-        if (op->result == 0 && block->life == op->life)
-            scan_apply(module, block, op);
-        read_used(module, block, ask);
     }
-    tracker_op_free(op);
+}
+
+/* The scan is held up by a process that cannot be read: the list is of what is known. */
+static int on_late(sd_event_source *source, uint64_t now_us, void *context)
+{
+    struct ask *ask = context;
+    struct module *module = control_module(ask->control);
+    (void)source, (void)now_us;
+    go_on(module, registry_block(&module->registry, ask->request.block_id), ask);
+    return 0;
+}
+
+/* Waits for a scan that begins after the request did. False: it cannot wait. */
+static bool wait_for_scan(struct module *module, struct block *block, struct ask *ask)
+{
+    uint64_t due_us = monotonic_ns() / 1000 + SCAN_WAIT_MS * UINT64_C(1000);
+    ask->scan = block->scan + 1;
+    scan_block(module, block);
+    if (!block->scanning || sd_event_add_time(module->event, &ask->timer, CLOCK_MONOTONIC, due_us,
+                                              1000, on_late, ask) < 0)
+        return false;
+    TAILQ_INSERT_TAIL(&block->listers, ask, link);
+    return true;
 }
 
 void listing_start(struct module *module, struct ask *ask)
@@ -169,17 +206,6 @@ void listing_start(struct module *module, struct ask *ask)
     }
     bool blind = feed_traits(module->feed) & FEED_WANTS_SCANS &&
                  tracker_traits(module->tracker) & TRACKER_TRACKS;
-    /* Where a scan is at the workers already this does not wait for it: a read may hold it up. */
-    struct tracker_op *op = blind && !block->scanning
-                                ? tracker_op_new(module->tracker, TRACKER_SCAN, on_scanned, module)
-                                : NULL;
-    if (!op || snapshot_give(module, op) < 0) {
-        tracker_op_free(op);
+    if (!blind || !wait_for_scan(module, block, ask))
         read_used(module, block, ask);
-        return;
-    }
-    strcpy(op->block, block->id);
-    op->life = block->life;
-    op->tag = (uintptr_t)ask;
-    tracker_op_submit(module->workers, op);
 }

@@ -13,4 +13,10 @@
 /* Answers it, at once or later. */
 void listing_start(struct module *module, struct ask *ask);
 
+/* A scan of the block is over, and taken in: the lists that waited for it go on. */
+void listing_scanned(struct module *module, struct block *block);
+
+/* The block is gone: so are the lists that waited. */
+void listing_gone(struct block *block);
+
 #endif

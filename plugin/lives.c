@@ -354,6 +354,7 @@ static void force_parent(struct module *module, struct process *process)
     if (!parent || parent_is_told(module, process))
         return;
     force_parent(module, parent);
+    parent->late_ask = parent->ask;
     step(module, parent, &(struct input){.input = LIFE_NO_FACTS});
 }
 
@@ -601,6 +602,7 @@ static void take_exec(struct module *module, const struct feed_event *event, str
         return;
     }
     process->threads = 1;
+    process->late_ask = 0;
     process->changed_ns = event->time_ns;
     struct input input = {
         .input = event->has_argv ? LIFE_EXEC : LIFE_EXEC_BLIND,
@@ -1028,6 +1030,13 @@ static void on_facts(struct tracker_op *op, void *context)
             answer(module, process, facts);
         else
             drive(module, process, &(struct input){.input = LIFE_NO_FACTS});
+    } else if (process && process->late_ask == op->tag && facts &&
+               lives_same(process, facts->stat.start_ticks)) {
+        process->late_ask = 0;
+        if (tells_news(process, facts)) {
+            struct input news = from_facts(LIFE_SEEN_NEW, facts, false);
+            drive(module, process, &news);
+        }
     }
     tracker_op_free(op);
 }
@@ -1054,6 +1063,7 @@ int lives_on_read_timer(sd_event_source *source, uint64_t now_us, void *context)
     struct process *process;
     while ((process = TAILQ_FIRST(&module->reading)) && process->due_ns <= now) {
         module->counters.facts_late++;
+        process->late_ask = process->ask;
         drive(module, process, &(struct input){.input = LIFE_NO_FACTS});
     }
     if (process)

@@ -203,6 +203,8 @@ static int add_timer(struct module *module, sd_event_source **source,
 {
     int r =
         sd_event_add_time(module->event, source, CLOCK_MONOTONIC, UINT64_MAX, 1, handler, module);
+    /* What is there already is taken in before anything is given up for being late. */
+    r = r < 0 ? r : sd_event_source_set_priority(*source, SD_EVENT_PRIORITY_IDLE);
     return r < 0 ? r : sd_event_source_set_enabled(*source, SD_EVENT_OFF);
 }
 

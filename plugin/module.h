@@ -95,8 +95,8 @@ struct module {
     bool scanning, scan_again; /* the same as in a block, where one scan serves all blocks */
     struct known *snapshot;    /* snapshot.h: the newest; null: none was needed yet */
     uint64_t snapshot_version; /* of the registry, when it was made */
-    uint64_t lost_seen;    /* of feed_lost */
-    uint64_t next_scan_ns; /* CLOCK_MONOTONIC: not earlier, for feeds without places */
+    uint64_t lost_seen;        /* of feed_lost */
+    uint64_t next_scan_ns;     /* CLOCK_MONOTONIC: not earlier, for feeds without places */
     uint64_t last_epoch;
     LIST_HEAD(, assignment) assignments;
 

@@ -63,6 +63,7 @@ struct block *registry_add_block(struct registry *registry, struct text id)
     TAILQ_INIT(&block->makers);
     TAILQ_INIT(&block->removers);
     TAILQ_INIT(&block->waiting);
+    TAILQ_INIT(&block->listers);
     block->watch_fd = -1;
     registry->version++;
     HASH_ADD_KEYPTR(by_id, registry->blocks, block->id, id.size, block);

@@ -62,6 +62,7 @@ struct process {
     bool is_guess;       /* its command was made of its name alone */
     bool is_stale;       /* it replaced its program since its command was read */
     bool has_outsider;   /* its parent is outside, and noted: lives.c */
+    uint64_t late_ask;   /* number of a question that was given up: its answer still tells news */
     bool joined;         /* came in from outside: its end may have been before that */
     bool started_open;   /* `started` waits for its parent's command */
     bool waits;          /* to be told as soon as its parent is */
@@ -74,11 +75,17 @@ struct process {
     struct command *command; /* null: not known yet */
 };
 
+/* Kills of one tree are one at a time: what is asked for meanwhile is one more behind it. */
+struct kill_turn {
+    bool running, wanted;
+};
+
 struct scope {
     UT_hash_handle by_place;
     uint64_t place; /* cgroup id; 0: none */
     struct block *block;
     SLIST_ENTRY(scope) in_block;
+    struct kill_turn turn;
     uint32_t number; /* in the snapshot that was made last (snapshot.h) */
     char name[SUBSCOPE_MAX + 1];
 };
@@ -122,12 +129,15 @@ struct block {
     bool kernel_empty;      /* nobody is in it; not all deaths may have been told */
     bool clearing;          /* its place is being removed */
 
-    unsigned kills;       /* at the workers */
-    unsigned busy;        /* operations at the workers that will come back to it, kills included */
-    struct asks makers;   /* ensure_tracker: answered when it is made, or made again */
-    struct asks removers; /* remove: answered when it is gone, or late */
-    struct asks waiting;  /* assign_process: until a kill is over */
+    struct kill_turn turn; /* of the whole block */
+    unsigned kills;        /* at the workers */
+    unsigned busy;         /* operations at the workers that will come back to it, kills included */
+    struct asks makers;    /* ensure_tracker: answered when it is made, or made again */
+    struct asks removers;  /* remove: answered when it is gone, or late */
+    struct asks waiting;   /* assign_process: until a kill is over */
 
+    struct asks listers;       /* list_block: until the scan that began behind them is over */
+    uint64_t scan;             /* number of the newest scan that was begun */
     bool scanning, scan_again; /* a scan is at the workers; another one is wanted behind it */
     uint64_t resync_seq;       /* of the newest block-resync; 0: none */
     bool unpublished;          /* an event could not be handed over: resync when there is room */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "plugin/listing.h"
 #include "plugin/lives.h"
 #include "plugin/publish.h"
 #include "plugin/snapshot.h"
@@ -184,6 +185,7 @@ static void on_scan(struct tracker_op *op, void *context)
             scan_apply(module, block, op);
         else
             module_log(module, WPS_LOG_WARNING, "%s", op->error.message);
+        listing_scanned(module, block);
         if (block->scan_again && !module->stopping)
             scan_block(module, block);
     }
@@ -210,6 +212,7 @@ void scan_block(struct module *module, struct block *block)
     strcpy(op->block, block->id);
     op->life = block->life;
     block->scanning = true;
+    block->scan++;
     block->scan_again = false;
     tracker_op_submit(module->workers, op);
 }

@@ -115,6 +115,13 @@ static bool live(void *context, const struct wps_host *host, const char *file,
     return ok;
 }
 
+static int usage(void)
+{
+    fputs("usage: plain_host [--silent] [--rounds=N] [--wait] DIRECTORY PLUGIN [KEY=VALUE]...\n",
+          stderr);
+    return 64;
+}
+
 int main(int argc, char **argv)
 {
     struct wps_host host = {.size = sizeof host, .log = on_log, .publish = on_publish};
@@ -132,14 +139,13 @@ int main(int argc, char **argv)
             wait = true;
     }
     if (argc - i < 2)
-        return fail("usage", "plain_host [--silent] [--rounds=N] [--wait] DIRECTORY PLUGIN ...") +
-               64;
+        return usage();
     host.runtime_dir = argv[i++];
     const char *file = argv[i++];
     for (; i < argc && n_options < OPTIONS_MAX; i++) {
         char *equals = strchr(argv[i], '=');
         if (!equals)
-            return fail(argv[i], "expected KEY=VALUE") + 64;
+            return usage();
         *equals = '\0';
         options[n_options++] = (struct wps_option){.key = argv[i], .value = equals + 1};
     }

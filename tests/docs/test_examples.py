@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import unittest
 
 from pages import BUILD, MODULE, ROOT, examples, one
@@ -46,6 +47,10 @@ class Example(BrokerTest):
         process = subprocess.Popen(command, stdin=stdin)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
+        # Popen returns in the middle of exec, when there is no command line to be read yet.
+        until = time.monotonic() + DEADLINE
+        while not pathlib.Path(f"/proc/{process.pid}/cmdline").read_bytes():
+            self.assertLess(time.monotonic(), until)
         return process
 
     def script(self, text, **env):

@@ -45,6 +45,10 @@ class StateFile(BrokerTest):
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
+        # Popen returns in the middle of exec, when there is no command line to be read yet.
+        until = time.monotonic() + DEADLINE
+        while not pathlib.Path(f"/proc/{process.pid}/cmdline").read_bytes():
+            self.assertLess(time.monotonic(), until)
         return process
 
     def read(self, block):

@@ -10,7 +10,8 @@ from blackbox.case import SystemCase
 #: Values that are no block id.
 WRONG_IDS: dict[str, Any] = {
     "empty": "", "two dots": "..", "one dot": ".", "begins with a dot": ".a",
-    "begins with a dash": "-a", "129 bytes": "x" * 129, "a slash": "a/b", "the parent directory": "../x", "a NUL": "a\0b",
+    "begins with a dash": "-a", "129 bytes": "x" * 129, "a slash": "a/b",
+    "the parent directory": "../x", "a NUL": "a\0b",
     "a NUL at the end": "a\0", "a colon": "a:b", "a star": "*", "two stars": "**", "a blank": "a b",
     "a newline": "a\n", "not ASCII": "grün", "64 KiB less a bit": "x" * 60000,
     "a number": 7, "nil": None, "a bool": True, "a list": ["a"], "a map": {"a": 1}, "bytes": b"a",
@@ -53,7 +54,8 @@ class Names(SystemCase):
 
     def test_ids_that_look_alike_share_nothing(self) -> None:
         ids = ["a.b", "a_b", "a-b", "A.b", "a..b", "a._b", "ab", "a.b.", "a_2e_b", "a.2eb", "0",
-               "00", "cgroup.procs", "x" * 128, "X" * 128, "x" * 127, "_", "__", "a--b", "main", "s-main"]
+               "00", "cgroup.procs", "x" * 128, "X" * 128, "x" * 127, "_", "__", "a--b", "main",
+               "s-main"]
         blocks = {block_id: self.block(block_id) for block_id in ids}
         if self.tracker == "cgroup":
             paths = {block.procs_path for block in blocks.values()}

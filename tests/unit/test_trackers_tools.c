@@ -272,22 +272,29 @@ static void clear_old(const char *parent)
     }
 }
 
-const char *ground_make(void)
+const char *ground_try(struct wps_error *why)
 {
-    struct wps_error error;
     _cleanup_free_ char *directory = NULL, *path = NULL;
     n_directories = 0;
-    if (cgroupfs_own(&directory, &path, &error) < 0)
-        cr_skip_test("no cgroup v2 here: %s", error.message);
+    if (cgroupfs_own(&directory, &path, why) < 0)
+        return NULL;
     clear_old(directory);
     snprintf(root, sizeof root, "%s/" GROUND "%d", directory, (int)getpid());
-    if (mkdir(root, 0755) < 0) {
-        int reason = errno;
-        root[0] = '\0';
-        cr_skip_test("cannot make a cgroup in %s: %s (run as root, or in a delegated one)",
-                     directory, strerror(reason));
-    }
-    return root;
+    if (mkdir(root, 0755) == 0)
+        return root;
+    wps_error_system(why, -errno, "cannot make a cgroup in %s (run as root, or in a delegated one)",
+                     directory);
+    root[0] = '\0';
+    return NULL;
+}
+
+const char *ground_make(void)
+{
+    struct wps_error why;
+    const char *ground = ground_try(&why);
+    if (!ground)
+        cr_skip_test("%s", why.message);
+    return ground;
 }
 
 const char *ground_directory(const char *name)

@@ -74,6 +74,8 @@ void odd_free(struct odd **odd_p);
 /* A cgroup directory of our own, below the cgroup we are in; skips the test where there is no
  * cgroup v2 that we may write to. What tests killed before us left is removed, too. */
 const char *ground_make(void);
+/* The same, and null where it cannot be: then `why` says it. */
+const char *ground_try(struct wps_error *why);
 /* A directory below it, made; the string lives until ground_clear. */
 const char *ground_directory(const char *name);
 /* Ends all processes on it and removes it. Fine where there is none. */

@@ -7,9 +7,9 @@ if(CRITERION_FOUND)
     # Those that need real processes and cgroups.
     add_library(trackers_test_tools STATIC test_trackers_tools.c)
     target_link_libraries(trackers_test_tools PUBLIC trackers PkgConfig::CRITERION)
-    target_compile_definitions(trackers_test_tools PRIVATE ODD="$<TARGET_FILE:odd>")
+    target_compile_definitions(trackers_test_tools PUBLIC ODD="$<TARGET_FILE:odd>")
     add_dependencies(trackers_test_tools odd)
-    foreach(module cgroup procfs workers)
+    foreach(module cgroup feeds procfs workers)
         proctrack_criterion(test_trackers_${module} test_trackers_${module}.c
                             LIBS trackers_test_tools)
     endforeach()
