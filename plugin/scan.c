@@ -228,6 +228,8 @@ void scan_all(struct module *module)
 void scan_after_loss(struct module *module, const char *reason, uint64_t lost)
 {
     struct block *block, *next;
+    if (snapshot_is_needed(module))
+        lives_watch_all(module); /* one whose birth was told may have found no room to be watched */
     HASH_ITER (by_id, module->registry.blocks, block, next) {
         if (block->state == BLOCK_MAKING)
             continue;
