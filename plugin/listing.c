@@ -170,7 +170,7 @@ void listing_start(struct module *module, struct ask *ask)
     bool blind = feed_traits(module->feed) & FEED_WANTS_SCANS &&
                  tracker_traits(module->tracker) & TRACKER_TRACKS;
     /* Where a scan is at the workers already this does not wait for it: a read may hold it up. */
-    struct tracker_op *op = blind && !block->scanning
+    struct tracker_op *op = blind && !block->scanning && !module->scanning
                                 ? tracker_op_new(module->tracker, TRACKER_SCAN, on_scanned, module)
                                 : NULL;
     if (!op || snapshot_give(module, op) < 0) {

@@ -154,7 +154,7 @@ static void on_scan_of_all(struct tracker_op *op, void *context)
     else
         module_log(module, WPS_LOG_WARNING, "%s", op->error.message);
     tracker_op_free(op);
-    if (module->scan_again)
+    if (module->scan_again && !module->stopping)
         scan_whole(module);
 }
 
