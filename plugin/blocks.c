@@ -339,9 +339,26 @@ static bool end_turn(struct block *block, struct text scope)
     return wanted;
 }
 
+/* Where members are remembered a kill has two steps: all that are known and their descendants at
+ * once, and then, which can hang as reads do, strays by their tags. True: the second one goes on.
+ */
+static bool kill_strays(struct module *module, struct tracker_op *op)
+{
+    if (!snapshot_is_needed(module) || op->strays || module->wound_up)
+        return false;
+    op->strays = true;
+    known_drop(&op->known);
+    if (snapshot_give(module, op) < 0)
+        return false;
+    tracker_op_submit(module->workers, op);
+    return true;
+}
+
 static void on_killed(struct tracker_op *op, void *context)
 {
     struct module *module = context;
+    if (kill_strays(module, op))
+        return;
     struct block *block = come_back(module, op);
     if (op->result < 0)
         module_log(module, WPS_LOG_WARNING, "%s", op->error.message);

@@ -153,11 +153,11 @@ static void go_on(struct module *module, struct block *block, struct ask *ask)
     read_used(module, block, ask);
 }
 
-void listing_scanned(struct module *module, struct block *block)
+void listing_scanned(struct module *module, struct block *block, uint64_t scan)
 {
     struct ask *ask;
     /* In the order of their coming: the first that wants a later scan ends it. */
-    while ((ask = TAILQ_FIRST(&block->listers)) && ask->scan <= block->scan)
+    while ((ask = TAILQ_FIRST(&block->listers)) && ask->scan <= scan)
         go_on(module, block, ask);
 }
 
@@ -184,10 +184,11 @@ static int on_late(sd_event_source *source, uint64_t now_us, void *context)
 static bool wait_for_scan(struct module *module, struct block *block, struct ask *ask)
 {
     uint64_t due_us = monotonic_ns() / 1000 + SCAN_WAIT_MS * UINT64_C(1000);
-    ask->scan = block->scan + 1;
+    ask->scan = scan_next(module, block);
     scan_block(module, block);
-    if (!block->scanning || sd_event_add_time(module->event, &ask->timer, CLOCK_MONOTONIC, due_us,
-                                              1000, on_late, ask) < 0)
+    if (!(block->scanning || module->scanning) ||
+        sd_event_add_time(module->event, &ask->timer, CLOCK_MONOTONIC, due_us, 1000, on_late, ask) <
+            0)
         return false;
     TAILQ_INSERT_TAIL(&block->listers, ask, link);
     return true;

@@ -13,8 +13,9 @@
 /* Answers it, at once or later. */
 void listing_start(struct module *module, struct ask *ask);
 
-/* A scan of the block is over, and taken in: the lists that waited for it go on. */
-void listing_scanned(struct module *module, struct block *block);
+/* The scan of the block with this number is over, and taken in: the lists that waited for it go on.
+ */
+void listing_scanned(struct module *module, struct block *block, uint64_t scan);
 
 /* The block is gone: so are the lists that waited. */
 void listing_gone(struct block *block);

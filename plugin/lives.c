@@ -866,7 +866,8 @@ void lives_seen(struct module *module, struct scope *scope, const struct process
     if (process) {
         process->scan_mark = module->scan_mark;
         seen_again(module, process, scope, facts, root, by_scan);
-    } else if (still_lives(module, facts)) {
+    } else if ((by_scan || !feed_knows_places(module)) && still_lives(module, facts)) {
+        /* A feed that tells of every move told of an assigned one already, or it is ending. */
         seen_first(module, scope, facts, root, by_scan);
     }
 }

@@ -9,6 +9,7 @@
 #include "plugin/loop.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@ enum {
     DRAIN = 4096,          /* events at a time, then others get their turn */
     SATURATED_RATE = 4000, /* events a second from which on they are gathered */
     WINDOW_MS = 10,        /* over which the rate is taken */
+    FEED_RETRY_MS = 500,   /* between two tries, where no feed can be opened */
     GATHER_US = 1000,      /* how long at most */
     ACTIVE_SCAN_MS = 2000, /* how often at most a feed without places looks for moves */
 };
@@ -77,7 +79,7 @@ static int watch_feed(struct module *module);
 /* It cannot be read any more: another one, and a look at everything. */
 static void replace_feed(struct module *module, int result)
 {
-    struct wps_error error;
+    struct wps_error error = {"it cannot be watched"};
     struct block *block, *next;
     module_log(module, WPS_LOG_ERROR, "feed %s died: %s", feed_name(module->feed),
                strerror(-result));
@@ -85,20 +87,13 @@ static void replace_feed(struct module *module, int result)
     feed_close(&module->feed);
     module->lost_seen = 0;
     module->counters.feed_restarts++;
-    int r = setup_feed(module, &error);
-    if (r < 0 && module->options.feed[0]) { /* better another one than none */
-        module_log(module, WPS_LOG_ERROR, "%s", error.message);
+    while (setup_feed(module, &error) < 0 || watch_feed(module) < 0) {
+        /* Better another one than none, and poll works wherever descriptors can be made. */
+        module_log(module, WPS_LOG_ERROR, "no feed works now, trying again: %s", error.message);
         module->options.feed[0] = '\0';
-        r = setup_feed(module, &error);
+        feed_close(&module->feed);
+        poll(&(struct pollfd){.fd = -1}, 1, FEED_RETRY_MS);
     }
-    if (r == 0)
-        r = watch_feed(module);
-    if (r < 0) {
-        /* poll works wherever descriptors can be made: nothing is left to fall back to. */
-        module_log(module, WPS_LOG_ERROR, "no feed works any more: %s", error.message);
-        abort();
-    }
-    lives_watch_all(module);
     setup_confidence(module);
     setup_log(module);
     HASH_ITER (by_id, module->registry.blocks, block, next)

@@ -92,7 +92,8 @@ struct module {
     struct relative *relatives;
     struct outsider *outsiders; /* processes in no block that are parents of members: lives.c */
     uint32_t scan_mark;
-    bool scanning, scan_again; /* the same as in a block, where one scan serves all blocks */
+    uint64_t scan; /* the same as in a block, where one scan serves all blocks */
+    bool scanning, scan_again;
     struct known *snapshot;    /* snapshot.h: the newest; null: none was needed yet */
     uint64_t snapshot_version; /* of the registry, when it was made */
     uint64_t lost_seen;        /* of feed_lost */

@@ -154,8 +154,11 @@ static void on_scan_of_all(struct tracker_op *op, void *context)
         scan_apply(module, NULL, op);
     else
         module_log(module, WPS_LOG_WARNING, "%s", op->error.message);
+    struct block *block, *next;
+    HASH_ITER (by_id, module->registry.blocks, block, next)
+        listing_scanned(module, block, module->scan);
     tracker_op_free(op);
-    if (module->scan_again)
+    if (module->scan_again && !module->stopping)
         scan_whole(module);
 }
 
@@ -172,6 +175,7 @@ static void scan_whole(struct module *module)
         return;
     }
     module->scanning = true;
+    module->scan++;
     tracker_op_submit(module->workers, op);
 }
 
@@ -185,7 +189,7 @@ static void on_scan(struct tracker_op *op, void *context)
             scan_apply(module, block, op);
         else
             module_log(module, WPS_LOG_WARNING, "%s", op->error.message);
-        listing_scanned(module, block);
+        listing_scanned(module, block, block->scan);
         if (block->scan_again && !module->stopping)
             scan_block(module, block);
     }
@@ -217,6 +221,11 @@ void scan_block(struct module *module, struct block *block)
     tracker_op_submit(module->workers, op);
 }
 
+uint64_t scan_next(const struct module *module, const struct block *block)
+{
+    return (snapshot_is_needed(module) ? module->scan : block->scan) + 1;
+}
+
 void scan_all(struct module *module)
 {
     struct block *block, *next;
@@ -231,6 +240,8 @@ void scan_all(struct module *module)
 void scan_after_loss(struct module *module, const char *reason, uint64_t lost)
 {
     struct block *block, *next;
+    if (snapshot_is_needed(module))
+        lives_watch_all(module); /* one whose birth was told may have found no room to be watched */
     HASH_ITER (by_id, module->registry.blocks, block, next) {
         if (block->state == BLOCK_MAKING)
             continue;

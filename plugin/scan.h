@@ -14,6 +14,10 @@
  * scan of it is at the workers already, another one follows. */
 void scan_block(struct module *module, struct block *block);
 
+/* The number that the next scan of this block will have, for who wants to wait for it: to be asked
+ * before scan_block. */
+uint64_t scan_next(const struct module *module, const struct block *block);
+
 /* Scans all blocks. */
 void scan_all(struct module *module);
 

@@ -5,14 +5,25 @@
 #include "trackers/facts.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+enum { ARGV_LOOKS = 4 };
+
+/* In the middle of exec a process has no argv for a moment, and must not be known by its name alone
+ * for ever: so an empty one is looked at some times more. */
 static int read_argv(struct process_facts *facts)
 {
     char argv[PROC_ARGV_MAX];
     ssize_t size = proc_argv_read(argv, facts->pid, &facts->argv_cut);
+    bool may_come = !proc_has_ended(&facts->stat) && !proc_is_kernel_thread(&facts->stat) &&
+                    facts->stat.state != 'Z';
+    for (int look = 0; size == 0 && may_come && look < ARGV_LOOKS; look++) {
+        poll(NULL, 0, 1);
+        size = proc_argv_read(argv, facts->pid, &facts->argv_cut);
+    }
     if (size <= 0)
         return (int)size;
     char *copy = malloc((size_t)size);

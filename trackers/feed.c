@@ -90,7 +90,11 @@ static int trial_run(struct feed *feed, int cgroup_fd, struct wps_error *error)
 {
     struct probe probe = {0};
     struct proc_stat stat;
+    if (feed->class->trial)
+        feed->class->trial(feed, true);
     int r = probe_start(&probe, cgroup_fd, error);
+    if (feed->class->trial)
+        feed->class->trial(feed, false);
     if (r < 0)
         return r;
     struct trial trial = {.pid = (uint32_t)probe.pid};

@@ -67,14 +67,16 @@ typedef void feed_sink(void *context, const struct feed_event *event);
 enum feed_trait {
     FEED_TELLS_BIRTHS = 1 << 0, /* every fork and exec is told, so short lives are seen */
     FEED_TELLS_PLACES = 1 << 1, /* events say in which cgroups, and moves are told at once */
-    FEED_WATCHES = 1 << 2,      /* exits are told only of processes given to feed_watch */
-    FEED_WANTS_SCANS = 1 << 3,  /* births are found by scans alone, at every `poll_ms` */
+    FEED_WATCHES = 1 << 2,     /* only of processes given to feed_watch is anything told, and, where
+                                  births are, of the descendants that they have from then on */
+    FEED_WANTS_SCANS = 1 << 3, /* births are found by scans alone, at every `poll_ms` */
 };
 
 struct feed_options {
-    int root_fd;       /* the cgroup directory to watch (kept by the caller); -1: none */
-    unsigned ring_kib; /* room for events not read yet, in KiB; 0: the feed's own default */
-    unsigned poll_ms;  /* how often scans are wanted, milliseconds */
+    int root_fd;          /* the cgroup directory to watch (kept by the caller); -1: none */
+    unsigned ring_kib;    /* room for events not read yet, in KiB; 0: the feed's own default */
+    unsigned poll_ms;     /* how often scans are wanted, milliseconds */
+    unsigned max_watched; /* processes that may be watched at a time; 0: the feed's own default */
 };
 
 struct feed;
@@ -107,9 +109,9 @@ int feed_drain(struct feed *feed, unsigned max, feed_sink *sink, void *context);
  * callback: lost before this event. Behind a drain that emptied the feed: lost at all. Cheap. */
 uint64_t feed_lost(const struct feed *feed);
 
-/* Asks to be told of the end of one process, for feeds with FEED_WATCHES; nothing for the others.
+/* Asks to be told of one process, for feeds with FEED_WATCHES; nothing for the others.
  * `start_ns` is its creation, so that a pid used again is not taken for it. -ESRCH: it is gone, no
- * event will come. -EMFILE: no descriptor to spare; scans have to find its end. */
+ * event will come. -EMFILE, -ENOSPC: no room to spare; scans have to find its end. */
 int feed_watch(struct feed *feed, uint32_t pid, uint64_t start_ns);
 void feed_unwatch(struct feed *feed, uint32_t pid);
 

@@ -274,17 +274,15 @@ static size_t kill_round(const struct tracker_op *op, const struct look *look, s
     return n;
 }
 
-/* Rounds until one finds nothing new. Strays are looked for only when descent finds nobody any
- * more: reading their tags can hang, and must not keep the others alive. Then a while for them to
- * be gone; who is not by then (in state D, say) is the owner's to wait for. */
+/* Rounds until one finds nothing new; with strays also a while for them to be gone. Who is not by
+ * then (in state D, say) is the owner's to wait for. */
 static int kill_rounds(struct tracker_op *op, struct members *members)
 {
-    bool strays = false;
     int wait_ms = 1;
     for (int round = 0; round < KILL_ROUNDS && wait_ms <= KILL_WAIT_MS; round++) {
         cleanup(cleanup_look) struct look look = {0};
         size_t n_new;
-        int r = look_around(op, members->items, members->n, strays, &look);
+        int r = look_around(op, members->items, members->n, op->strays, &look);
         if (r < 0)
             return r;
         op->left = kill_round(op, &look, &n_new);
@@ -293,13 +291,10 @@ static int kill_rounds(struct tracker_op *op, struct members *members)
             return r;
         if (n_new > 0)
             continue;
-        if (strays && op->left == 0)
+        if (op->left == 0 || !op->strays)
             return 0;
-        if (op->left > 0) {
-            poll(NULL, 0, wait_ms);
-            wait_ms *= 2;
-        }
-        strays = true;
+        poll(NULL, 0, wait_ms);
+        wait_ms *= 2;
     }
     return 0;
 }

@@ -116,8 +116,8 @@ static void done(struct job *job, void *context)
 void tracker_op_submit(struct workers *workers, struct tracker_op *op)
 {
     op->result = wps_error_set(&op->error, -ECANCELED, "it was not done: the module stops");
-    bool reads =
-        op->kind == TRACKER_FACTS || op->kind == TRACKER_SCAN || op->kind == TRACKER_ASSIGN;
+    bool reads = op->kind == TRACKER_FACTS || op->kind == TRACKER_SCAN ||
+                 op->kind == TRACKER_ASSIGN || (op->kind == TRACKER_KILL && op->strays);
     op->job = (struct job){.run = run, .done = done, .context = op->context, .urgent = !reads};
     workers_submit(workers, &op->job);
 }

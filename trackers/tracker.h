@@ -93,6 +93,8 @@ struct tracker_op {
     unsigned wanted;      /* FACTS: enum facts_wanted */
     uint64_t tag, life;   /* the owner's, untouched */
     struct known *known;  /* SCAN, KILL without places: what the owner knows; held until the end */
+    bool strays; /* KILL without places: strays too, whose tags are read, which can hang; and wait a
+                    little for the end of all */
 
     /* ---- result */
     int result; /* 0 or a negative errno, with a sentence */

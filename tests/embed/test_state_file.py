@@ -126,9 +126,11 @@ class StateFile(BrokerTest):
     def test_a_storm_leaves_the_file_as_the_registry_is(self):
         self.both()
         self.request("ensure_tracker", block_id="b")
-        child = self.child("/bin/sh", "-c",
-                           "i=0; while [ $i -lt 300 ]; do i=$((i+1)); /bin/true; done; exec sleep 1000")
+        fifo = self.fifo()
+        child = self.child("/bin/sh", "-c", 'read x <"$0"; i=0; while [ $i -lt 300 ]; do '
+                           "i=$((i+1)); /bin/true; done; exec sleep 1000", fifo)
         self.request("assign_process", block_id="b", pid=child.pid)
+        pathlib.Path(fifo).write_text("go\n")
         self.wait_for("b", lambda state: state and [process["command"] for process in
                                                     state["processes"]] == ["sleep 1000"])
         self.wait_equal("b")

@@ -17,16 +17,18 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <uthash.h>
 
 #include "base/cleanup.h"
 #include "test_trackers_tools.h"
 #include "trackers/feed.h"
 #include "trackers/procfs.h"
 
-enum { LIVES = 32768, POLL_MS = 50 };
+enum { POLL_MS = 50, ATTEMPTS = 20 };
 
 /* What a feed told of one process. */
 struct seen {
+    UT_hash_handle hh;
     uint32_t pid, parent, creator;
     unsigned births, execs, ends, moves, threads;
     bool has_status;
@@ -39,8 +41,7 @@ static const char *ground; /* null: we may not make cgroups */
 static int ground_fd = -1;
 static struct feed *feed;
 static const char *feed_in_use;
-static struct seen *seen; /* by the order of their first event */
-static size_t n_seen;
+static struct seen *seen; /* by pid: the newest life of each */
 static unsigned n_scans_due;
 static struct odd *odd;
 
@@ -53,8 +54,11 @@ static void close_all(void)
     cleanup_close(&ground_fd);
     ground_fd = -1;
     ground_clear();
-    free(seen);
-    seen = NULL;
+    struct seen *life, *next;
+    HASH_ITER (hh, seen, life, next) {
+        HASH_DEL(seen, life);
+        free(life);
+    }
 }
 
 /* A skip ends the test at once, without its end. */
@@ -72,8 +76,6 @@ static void find_ground(void)
     ground = ground_try(&why);
     if (ground)
         ground_fd = open(ground, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    seen = calloc(LIVES, sizeof *seen);
-    cr_assert(seen);
 }
 
 static void open_feed(const char *name, unsigned ring_kib)
@@ -83,7 +85,11 @@ static void open_feed(const char *name, unsigned ring_kib)
     find_ground();
     const struct feed_options options = {
         .root_fd = ground_fd, .ring_kib = ring_kib, .poll_ms = POLL_MS};
-    if (feed_open(name, &options, &feed, &error) < 0)
+    int r = feed_open(name, &options, &feed, &error);
+    /* A small ring may lose the trial child among what else happens on this machine. */
+    for (int i = 0; r == -ENODATA && ring_kib && i < ATTEMPTS; i++)
+        r = feed_open(name, &options, &feed, &error);
+    if (r < 0)
         skip(error.message);
 }
 
@@ -109,22 +115,27 @@ static void open_feed(const char *name, unsigned ring_kib)
 
 static struct seen *find(uint32_t pid)
 {
-    for (size_t i = n_seen; i-- > 0;)
-        if (seen[i].pid == pid)
-            return &seen[i];
-    return NULL;
+    struct seen *life;
+    HASH_FIND(hh, seen, &pid, sizeof pid, life);
+    return life;
 }
 
 /* A pid that ended and is born again is another life. */
 static struct seen *life_of(const struct feed_event *event)
 {
     struct seen *life = find(event->pid);
-    bool reborn = life && life->ends && event->kind == FEED_FORK;
-    if (life && !reborn)
-        return life;
-    cr_assert_lt(n_seen, LIVES);
-    seen[n_seen] = (struct seen){.pid = event->pid, .threads = 1};
-    return &seen[n_seen++];
+    if (life && life->ends && event->kind == FEED_FORK) {
+        HASH_DEL(seen, life);
+        free(life);
+        life = NULL;
+    }
+    if (!life) {
+        cr_assert(life = calloc(1, sizeof *life));
+        life->pid = event->pid;
+        life->threads = 1;
+        HASH_ADD(hh, seen, pid, sizeof life->pid, life);
+    }
+    return life;
 }
 
 static void take_end(struct seen *life, const struct feed_event *event)
@@ -199,9 +210,11 @@ static void drain(int ms)
 
 static bool has_ended(void *pid)
 {
-    drain(50);
     const struct seen *life = find(*(uint32_t *)pid);
-    return life && life->ends;
+    if (life && life->ends)
+        return true;
+    drain(50);
+    return false;
 }
 
 /* ---- odd programs ---- */
@@ -250,8 +263,9 @@ static void compare_truths(void)
                          (unsigned)life->status, (unsigned)truth.status);
         }
     }
-    for (size_t i = 0; i < n_seen; i++)
-        cr_assert_leq(seen[i].ends, 1, "%u ends %u times", seen[i].pid, seen[i].ends);
+    struct seen *life, *next;
+    HASH_ITER (hh, seen, life, next)
+        cr_assert_leq(life->ends, 1, "%u ends %u times", life->pid, life->ends);
 }
 
 /* ---- opening and closing ---- */
@@ -340,17 +354,6 @@ Test(feeds, one_that_is_not_there_is_named_in_the_refusal)
     cr_assert_null(none);
 }
 
-Test(feed_bpf, without_a_cgroup_to_watch_it_is_refused)
-{
-    struct wps_error error = {""};
-    const struct feed_options options = {.root_fd = -1};
-    int r = feed_open("bpf", &options, &feed, &error);
-    if (r == -ENOSYS)
-        cr_skip_test("%s", error.message);
-    cr_assert_eq(r, -ENOTSUP, "%s", error.message);
-    cr_assert_null(feed);
-}
-
 /* ---- lives ---- */
 
 /* A member that holds, so that what it does afterwards is not its own birth. */
@@ -422,7 +425,7 @@ FOR_FEEDS_THAT_SEE_BIRTHS(a_chain_of_forks)
 FOR_FEEDS_THAT_SEE_BIRTHS(a_storm_of_forks)
 {
     run_odd(name, "storm", "5", "4");
-    cr_assert_geq(n_seen, 1 + 5 + 25 + 125 + 625);
+    cr_assert_geq(HASH_COUNT(seen), 1 + 5 + 25 + 125 + 625);
 }
 
 FOR_FEEDS_THAT_SEE_BIRTHS(many_children_at_once)
@@ -575,11 +578,11 @@ Test(feed_poll, who_is_not_watched_any_more_is_not_told, .fini = close_all, .tim
 
 Test(feed_poll, half_of_the_descriptors_are_left_to_others, .fini = close_all, .timeout = 120)
 {
-    struct rlimit limit = {40, 40};
+    struct rlimit limit = {100, 100};
     cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
     open_feed("poll", 0);
-    odd = odd_start(NULL, "spawn", "40", ODD, "hold", NULL);
-    odd_told_times(odd, "ready", 40);
+    odd = odd_start(NULL, "spawn", "60", ODD, "hold", NULL);
+    odd_told_times(odd, "ready", 60);
     unsigned watched = 0;
     int r = 0;
     struct proc_clock clock = proc_clock_now();
@@ -591,7 +594,7 @@ Test(feed_poll, half_of_the_descriptors_are_left_to_others, .fini = close_all, .
         watched += r == 0;
     }
     cr_assert_eq(r, -EMFILE);
-    cr_assert_eq(watched, 20);
+    cr_assert_eq(watched, 50);
 }
 
 /* ---- bpf: places and moves ---- */
@@ -682,6 +685,63 @@ Test(feed_bpf, an_end_tells_what_was_used, .fini = close_all, .timeout = 120)
     cr_assert_gt(find((uint32_t)odd->pid)->max_rss_bytes, 4096);
 }
 
+/* ---- bpf without a cgroup: lineage ---- */
+
+static void open_by_lineage(unsigned max_watched)
+{
+    struct wps_error error;
+    const struct feed_options options = {.root_fd = -1, .max_watched = max_watched};
+    feed_in_use = "bpf";
+    if (feed_open("bpf", &options, &feed, &error) < 0)
+        skip(error.message);
+}
+
+Test(feed_bpf, without_a_cgroup_it_tells_of_who_is_watched_and_of_their_descendants,
+     .fini = close_all, .timeout = 120)
+{
+    open_by_lineage(0);
+    cr_assert(feed_traits(feed) & FEED_WATCHES);
+    cr_assert(feed_traits(feed) & FEED_TELLS_BIRTHS);
+    struct odd *other = odd_start(NULL, "exec-later", ODD, "storm", "3", "2", NULL);
+    odd = odd_start(NULL, "exec-later", ODD, "storm", "4", "3", NULL);
+    odd_told(odd, "waiting");
+    odd_told(other, "waiting");
+    watch((uint32_t)odd->pid);
+    odd_say(other);
+    odd_end(other);
+    odd_say(odd);
+    watch_odd(odd);
+    compare_truths();
+    cr_assert_eq(HASH_COUNT(seen), 1 + 4 + 16 + 64);
+    cr_assert_null(find((uint32_t)other->pid), "nobody asked for it");
+    odd_free(&other);
+}
+
+Test(feed_bpf, who_is_adopted_by_init_is_still_a_descendant, .fini = close_all, .timeout = 120)
+{
+    open_by_lineage(0);
+    odd = odd_start(NULL, "exec-later", ODD, "fork-chain", "30", NULL);
+    odd_told(odd, "waiting");
+    watch((uint32_t)odd->pid);
+    odd_say(odd);
+    watch_odd(odd);
+    compare_truths();
+    cr_assert_eq(HASH_COUNT(seen), 31);
+}
+
+Test(feed_bpf, who_is_gone_or_another_cannot_be_watched, .fini = close_all, .timeout = 120)
+{
+    open_by_lineage(0);
+    odd = odd_start(NULL, "hold", NULL);
+    odd_told(odd, "ready");
+    cr_assert_eq(feed_watch(feed, (uint32_t)odd->pid, 1), -ESRCH);
+    odd_release(odd);
+    odd_end(odd);
+    cr_assert_eq(feed_watch(feed, (uint32_t)odd->pid, 1), -ESRCH);
+    drain(0);
+    cr_assert_null(find((uint32_t)odd->pid));
+}
+
 /* ---- losses ---- */
 
 /* A process lives and dies on each processor, so that each of them has something to tell. */
@@ -726,30 +786,42 @@ static void storm(void)
 FOR_FEEDS_THAT_SEE_BIRTHS(a_ring_that_is_too_small_loses_and_says_how_many)
 {
     open_feed(name, 4);
+    uint64_t before = feed_received(feed) + feed_lost(feed), lost_before = feed_lost(feed);
     storm();
-    cr_assert_eq(feed_lost(feed), 0, "nothing is known of it before it is read");
+    cr_assert_eq(feed_lost(feed), lost_before, "nothing is known of it before it is read");
     live_on_every_processor();
     drain_all(feed);
     live_on_every_processor();
     drain_all(feed);
-    uint64_t lost = feed_lost(feed);
-    cr_assert_gt(lost, 100);
+    cr_assert_gt(feed_lost(feed) - lost_before, 100);
     /* A life is a birth and an end at the least. */
-    cr_assert_geq(feed_received(feed) + lost, 2 * (12 + 144 + 1728));
+    cr_assert_geq(feed_received(feed) + feed_lost(feed) - before, 2 * (12 + 144 + 1728));
 }
 
+/* Others live on this machine: where the small ring lost something of theirs meanwhile, once more.
+ */
 FOR_FEEDS_THAT_SEE_BIRTHS(after_a_loss_the_feed_goes_on)
 {
     open_feed(name, 64);
     storm();
+    drain_all(feed);
     live_on_every_processor();
     drain_all(feed);
-    uint64_t lost = feed_lost(feed);
-    cr_assert_gt(lost, 0);
-    odd_free(&odd);
-    watch_odd(odd_start(block_directory(), "vfork-exec", NULL));
-    compare_truths();
-    cr_assert_eq(feed_lost(feed), lost);
+    cr_assert_gt(feed_lost(feed), 0);
+    for (int i = 0; i < ATTEMPTS; i++) {
+        uint64_t lost = feed_lost(feed);
+        odd_free(&odd);
+        odd = odd_start(block_directory(), "vfork-exec", NULL);
+        odd_end(odd);
+        odd_told_all(odd);
+        live_on_every_processor();
+        drain(0);
+        if (feed_lost(feed) == lost) {
+            compare_truths();
+            return;
+        }
+    }
+    skip("this machine is too busy: a ring of 64 KiB lost something each time");
 }
 
 /* Two readers of the same: what the one with the small ring got and what it says to have lost is

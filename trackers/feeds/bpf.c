@@ -2,9 +2,10 @@
 
 /*
  * The bpf feed: reads the ring buffer that proctrack.bpf.c fills. The program filters by the cgroup
- * that it is given as root, so this feed needs one. Losses are counted in the kernel, in memory
- * that is mapped here: a record is lost only where the ring is full, that is, while there is
- * something to read, so asking behind a drain misses none.
+ * that it is given as root, or, without one, by the processes that it is told to watch and their
+ * descendants. Losses are counted in the kernel, in memory that is mapped here: a record is lost
+ * only where the ring is full, that is, while there is something to read, so asking behind a drain
+ * misses none.
  */
 
 #include <bpf/bpf.h>
@@ -21,8 +22,9 @@
 #include "trackers/feeds/bpf_record.h"
 #include "trackers/feeds/feed_impl.h"
 #include "trackers/feeds/proctrack.skel.h"
+#include "trackers/procfs.h"
 
-enum { RING_KIB_DEFAULT = 8 * 1024, RING_KIB_MAX = 1024 * 1024 };
+enum { RING_KIB_DEFAULT = 8 * 1024, RING_KIB_MAX = 1024 * 1024, WATCHED_DEFAULT = 65536 };
 
 _Static_assert((int)BPF_PLACES == (int)FEED_PLACES && (int)BPF_COMM == (int)FEED_COMM,
                "the record carries the event");
@@ -32,6 +34,8 @@ struct bpf_feed {
     struct proctrack_bpf *object;
     struct ring_buffer *ring;
     uint64_t page_size;
+    bool by_lineage; /* no root: what it is told to watch */
+    struct proc_clock clock;
     /* of the drain that runs */
     feed_sink *sink;
     void *context;
@@ -61,7 +65,7 @@ static void exit_event(struct feed_event *event, const struct bpf_record *record
 }
 
 static bool to_event(struct feed_event *event, const struct bpf_record *record, size_t size,
-                     uint64_t page_size)
+                     uint64_t page_size, bool has_place)
 {
     if (size < sizeof *record || record->pid == 0)
         return false; /* a process of another pid namespace has no number here */
@@ -71,7 +75,7 @@ static bool to_event(struct feed_event *event, const struct bpf_record *record, 
         .creator = record->creator,
         .time_ns = record->time_ns,
         .start_ns = record->start_ns,
-        .has_place = true,
+        .has_place = has_place,
         .comm = {record->comm, strnlen(record->comm, sizeof record->comm)},
     };
     memcpy(event->place, record->place, sizeof event->place);
@@ -103,7 +107,7 @@ static int on_record(void *context, void *data, size_t size)
     /* Before the event that is the first behind a loss is handed over, the loss is known. */
     if (size >= sizeof(struct bpf_record) && ((struct bpf_record *)data)->lost > bpf->feed.lost)
         bpf->feed.lost = ((struct bpf_record *)data)->lost;
-    if (to_event(&event, data, size, bpf->page_size))
+    if (to_event(&event, data, size, bpf->page_size, !bpf->by_lineage))
         bpf->sink(bpf->context, &event);
     /* A negative answer stops libbpf behind this record. */
     return --bpf->left > 0 ? 0 : -ECANCELED;
@@ -160,16 +164,27 @@ static unsigned pid_namespace_level(void)
     return 0;
 }
 
+/* Moves between cgroups mean nothing then. */
+static void load_by_lineage(struct bpf_feed *bpf, const struct feed_options *options)
+{
+    bpf->object->rodata->by_lineage = true;
+    bpf_map__set_max_entries(bpf->object->maps.members,
+                             options->max_watched ? options->max_watched : WATCHED_DEFAULT);
+    bpf_program__set_autoload(bpf->object->progs.on_move, false);
+}
+
 static int load(struct bpf_feed *bpf, const struct feed_options *options, struct wps_error *error)
 {
-    struct stat stat;
-    if (fstat(options->root_fd, &stat) < 0)
+    struct stat stat = {0};
+    if (!bpf->by_lineage && fstat(options->root_fd, &stat) < 0)
         return wps_error_system(error, -errno, "cannot look at the root cgroup");
     bpf->object = proctrack_bpf__open();
     if (!bpf->object)
         return wps_error_system(error, -errno, "cannot open the BPF object");
     bpf->object->rodata->root_id = stat.st_ino; /* kernfs: the inode number is the cgroup's id */
     bpf->object->rodata->ns_level = pid_namespace_level();
+    if (bpf->by_lineage)
+        load_by_lineage(bpf, options);
     bpf_map__set_max_entries(bpf->object->maps.ring, ring_bytes(options->ring_kib));
     int r = proctrack_bpf__load(bpf->object);
     if (r < 0)
@@ -194,16 +209,63 @@ static void bpf_close(struct feed *feed)
     free(bpf);
 }
 
+/* ---- watching, where there is no root ----------------------------------------------------------
+ */
+
+static int put_member(struct bpf_feed *bpf, uint32_t pid)
+{
+    const uint8_t there = 1;
+    return bpf_map_update_elem(bpf_map__fd(bpf->object->maps.members), &pid, &there, BPF_ANY);
+}
+
+static void take_member(struct bpf_feed *bpf, uint32_t pid)
+{
+    bpf_map_delete_elem(bpf_map__fd(bpf->object->maps.members), &pid);
+}
+
+/* Nobody is unwatched: the kernel's part forgets who ended, and does so before the pid can be
+ * another's, which could not be said of us. For the same reason it is looked only after it was put
+ * in whether it lives. */
+static int bpf_watch(struct feed *feed, uint32_t pid, uint64_t start_ns)
+{
+    struct bpf_feed *bpf = (struct bpf_feed *)feed;
+    struct proc_stat stat;
+    int r = put_member(bpf, pid);
+    if (r < 0)
+        return r == -E2BIG ? -ENOSPC : r;
+    if (proc_stat_read(&stat, pid) == 0 && !proc_has_ended(&stat) &&
+        stat.start_ticks == proc_clock_ticks(&bpf->clock, start_ns))
+        return 0;
+    take_member(bpf, pid);
+    return -ESRCH;
+}
+
+static void bpf_trial(struct feed *feed, bool runs)
+{
+    if (runs)
+        put_member((struct bpf_feed *)feed, (uint32_t)getpid());
+    else
+        take_member((struct bpf_feed *)feed, (uint32_t)getpid());
+}
+
+static const struct feed_class feed_bpf_by_lineage = {
+    .name = "bpf",
+    .traits = FEED_TELLS_BIRTHS | FEED_WATCHES,
+    .close = bpf_close,
+    .drain = bpf_drain,
+    .watch = bpf_watch,
+    .trial = bpf_trial,
+};
+
 static int bpf_open(const struct feed_options *options, struct feed **ret_feed,
                     struct wps_error *error)
 {
-    if (options->root_fd < 0)
-        return wps_error_set(error, -ENOTSUP,
-                             "it filters by cgroup in the kernel and no cgroup tree can be used");
     struct bpf_feed *bpf = calloc(1, sizeof *bpf);
     if (!bpf)
         return wps_error_set(error, -ENOMEM, "out of memory");
-    bpf->feed.class = &feed_bpf;
+    bpf->by_lineage = options->root_fd < 0;
+    bpf->feed.class = bpf->by_lineage ? &feed_bpf_by_lineage : &feed_bpf;
+    bpf->clock = proc_clock_now();
     bpf->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
     /* libbpf tells of failures on stderr, which is not ours. */
     libbpf_print_fn_t before = libbpf_set_print(silent);

@@ -17,6 +17,8 @@ struct feed_class {
     int (*drain)(struct feed *feed, unsigned max, feed_sink *sink, void *context);
     int (*watch)(struct feed *feed, uint32_t pid, uint64_t start_ns); /* null: nothing to do */
     void (*unwatch)(struct feed *feed, uint32_t pid);
+    /* While a trial runs, our own children are told too; null: they are anyway. */
+    void (*trial)(struct feed *feed, bool runs);
 };
 
 struct feed {

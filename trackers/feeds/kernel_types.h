@@ -24,9 +24,11 @@ enum { false = 0, true = 1 };
 
 /* linux/bpf.h is not included: it would pull in the headers of the machine that builds. */
 enum bpf_map_type_used {
+    BPF_MAP_TYPE_HASH = 1,
     BPF_MAP_TYPE_PERCPU_ARRAY = 6,
     BPF_MAP_TYPE_RINGBUF = 27,
 };
+enum { BPF_F_NO_PREALLOC = 1 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 

@@ -6,6 +6,10 @@
  *
  * A process is tracked where its cgroup v2 ancestor at the root's level is the root. The level of
  * the root is found at the first fork below it (cgroup namespaces hide it from user space).
+ *
+ * Without a root the members themselves are remembered, by the number of their process: the reader
+ * puts in whom it finds, children of members are put in at their birth, and whoever ends is taken
+ * out. The loader leaves out the way that is not gone, so neither costs the other anything.
  */
 
 #include "kernel_types.h"
@@ -18,8 +22,9 @@
 #include "bpf_record.h"
 
 /* Set before loading. */
-const volatile __u64 root_id;  /* cgroup id of the root */
-const volatile __u32 ns_level; /* depth of the reader's pid namespace */
+const volatile __u64 root_id;   /* cgroup id of the root */
+const volatile bool by_lineage; /* members are remembered, rather than told by their cgroup */
+const volatile __u32 ns_level;  /* depth of the reader's pid namespace */
 
 /* Shared with the reader, who maps it. */
 __s32 root_level = -1;
@@ -29,6 +34,14 @@ struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
     __uint(max_entries, 8 * 1024 * 1024);
 } ring SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u8);
+} members SEC(".maps");
 
 struct scratch {
     struct bpf_record record;
@@ -83,14 +96,6 @@ static __always_inline bool is_below_root(struct cgroup *cgroup)
     return level >= 0 && level < cgroup->level && ancestor_id(cgroup, level) == root_id;
 }
 
-static __always_inline void put_places(struct bpf_record *record, struct cgroup *cgroup)
-{
-    for (int i = 0; i < BPF_PLACES; i++) {
-        int level = root_level + 1 + i;
-        record->place[i] = level <= cgroup->level ? ancestor_id(cgroup, level) : 0;
-    }
-}
-
 /* ---- what a record says ---- */
 
 /* The number of a task's process in the reader's pid namespace; 0: it has none there. */
@@ -103,6 +108,50 @@ static __always_inline __u32 pid_of(struct task_struct *task)
     if (pid && pid->level >= ns_level)
         bpf_core_read(&number, sizeof number, &pid->numbers[ns_level].nr);
     return number;
+}
+
+static __always_inline bool is_member(struct task_struct *task)
+{
+    __u32 pid = pid_of(task);
+    return pid && bpf_map_lookup_elem(&members, &pid);
+}
+
+static __always_inline bool is_tracked(struct task_struct *task, struct cgroup *cgroup)
+{
+    return by_lineage ? is_member(task) : is_below_root(cgroup);
+}
+
+/* A child of a member is one, whoever its parent is by name: CLONE_PARENT makes siblings. Where
+ * there is no room for it, what it does will not be told: that is a loss. */
+static __always_inline bool is_born_tracked(struct task_struct *maker, struct task_struct *child,
+                                            struct cgroup *cgroup)
+{
+    if (!by_lineage)
+        return is_below_root(cgroup);
+    __u32 pid = pid_of(child);
+    __u8 there = 1;
+    if (!pid || !(is_member(maker) || is_member(child->real_parent)))
+        return false;
+    if (bpf_map_update_elem(&members, &pid, &there, 0))
+        __sync_fetch_and_add(&lost, 1);
+    return true;
+}
+
+static __always_inline void forget_member(struct task_struct *task)
+{
+    __u32 pid = pid_of(task);
+    if (by_lineage)
+        bpf_map_delete_elem(&members, &pid);
+}
+
+static __always_inline void put_places(struct bpf_record *record, struct cgroup *cgroup)
+{
+    if (by_lineage)
+        return;
+    for (int i = 0; i < BPF_PLACES; i++) {
+        int level = root_level + 1 + i;
+        record->place[i] = level <= cgroup->level ? ancestor_id(cgroup, level) : 0;
+    }
 }
 
 static __noinline __u64 start_of(struct task_struct *leader)
@@ -140,7 +189,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
     if (child->pid != child->tgid)
         return 0;
     struct cgroup *cgroup = child->cgroups->dfl_cgrp;
-    if (!is_below_root(cgroup))
+    if (!is_born_tracked(parent, child, cgroup))
         return 0;
     struct bpf_record record = {};
     put_head(&record, BPF_RECORD_FORK, child);
@@ -154,7 +203,7 @@ SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
     struct cgroup *cgroup = task->cgroups->dfl_cgrp;
-    if (!is_below_root(cgroup))
+    if (!is_tracked(task, cgroup))
         return 0;
     __u32 zero = 0;
     struct scratch *buffer = bpf_map_lookup_elem(&scratch, &zero);
@@ -188,8 +237,9 @@ int BPF_PROG(on_exit, struct task_struct *task)
     if (task->signal->live.counter != 0)
         return 0;
     struct cgroup *cgroup = task->cgroups->dfl_cgrp;
-    if (!is_below_root(cgroup))
+    if (!is_tracked(task, cgroup))
         return 0;
+    forget_member(task);
     struct task_struct *leader = task->group_leader;
     struct signal_struct *signal = task->signal;
     struct bpf_record record = {};
@@ -212,6 +262,9 @@ int BPF_PROG(on_move, struct cgroup *target, const char *path, struct task_struc
              bool whole_process)
 {
     if (!whole_process || target->root->hierarchy_id != 0)
+        return 0;
+    /* The kernel lets the dead be moved too: their end was told of before, or nobody's. */
+    if (task->signal->live.counter == 0)
         return 0;
     __u32 zero = 0;
     struct scratch *buffer = bpf_map_lookup_elem(&scratch, &zero);
