@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 if(CRITERION_FOUND)
+    foreach(module options registry)
+        proctrack_criterion(test_plugin_${module} test_plugin_${module}.c LIBS plugin_objects)
+    endforeach()
+
     # The module without its loop, on a bench. The linker leads what reads /proc to a /proc that tests
     # write.
     add_library(plugin_bench STATIC test_plugin_bench.c test_plugin_fakes.c test_plugin_people.c

@@ -9,9 +9,17 @@ if(CRITERION_FOUND)
     target_link_libraries(trackers_test_tools PUBLIC trackers PkgConfig::CRITERION)
     target_compile_definitions(trackers_test_tools PUBLIC ODD="$<TARGET_FILE:odd>")
     add_dependencies(trackers_test_tools odd)
-    foreach(module cgroup feeds procfs workers)
+    foreach(module procfs workers)
         proctrack_criterion(test_trackers_${module} test_trackers_${module}.c
                             LIBS trackers_test_tools)
+    endforeach()
+    foreach(module cgroup cgroup_members)
+        proctrack_criterion(test_trackers_${module} test_trackers_${module}.c
+                            test_trackers_blocks.c LIBS trackers_test_tools)
+    endforeach()
+    foreach(module feeds feed_kinds losses)
+        proctrack_criterion(test_trackers_${module} test_trackers_${module}.c
+                            test_trackers_witness.c LIBS trackers_test_tools)
     endforeach()
 endif()
 

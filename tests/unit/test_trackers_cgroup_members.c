@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The tracker `cgroup` on the real kernel: killing, removing and assigning, whatever members have
+ * done to get away. Each test works on ground of its own that is cleared behind it. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "test_trackers_blocks.h"
+
+TestSuite(cgroup_members, .init = begin_blocks, .fini = end_blocks, .timeout = 240);
+
+/* ---- killing ---- */
+
+Test(cgroup_members, a_kill_ends_whatever_has_been_done_to_get_away)
+{
+    create("one", "main");
+    create("next-door", "main");
+    struct odd *canary = hold_in("next-door", "main");
+    static const char *const lives[] = {"ignore-term", "double-fork", "setsid-child", "orphan",
+                                        "comm-odd"};
+    for (size_t i = 0; i < sizeof lives / sizeof *lives; i++) {
+        struct odd *odd = keep(odd_start(directory_of("one", "main"), lives[i], NULL));
+        odd_told(odd, "ready");
+    }
+    kill_until_empty("one");
+    struct tracker_op *op = operate(TRACKER_SCAN, "one", "", 0, NULL);
+    cr_assert_eq(op->facts.n, 0);
+    tracker_op_free(op);
+    cr_assert(is_process((uint32_t)canary->pid), "the canary next door lives");
+}
+
+Test(cgroup_members, a_process_whose_leader_left_is_killed_too)
+{
+    create("one", "main");
+    struct odd *odd =
+        keep(odd_start(directory_of("one", "main"), "leader-leaves", "exit_group", "0", NULL));
+    odd_told(odd, "ready");
+    kill_until_empty("one");
+    cr_assert_eq(odd_end(odd) & 0x7f, SIGKILL);
+}
+
+Test(cgroup_members, what_is_frozen_is_killed_too)
+{
+    char path[TRACKER_PATH_MAX + 16];
+    create("one", "main");
+    struct odd *odd = hold_in("one", "main");
+    snprintf(path, sizeof path, "%s/cgroup.freeze", directory_of("one", "main"));
+    _cleanup_close_ int freeze = open(path, O_WRONLY | O_CLOEXEC);
+    cr_assert_eq(write(freeze, "1", 1), 1);
+    kill_until_empty("one");
+    cr_assert_eq(odd_end(odd), SIGKILL);
+}
+
+Test(cgroup_members, a_storm_of_forks_is_ended)
+{
+    create("one", "main");
+    struct odd *odd = keep(odd_start(directory_of("one", "main"), "storm", "6", "4", NULL));
+    odd_told_times(odd, "born", 20);
+    kill_until_empty("one");
+}
+
+Test(cgroup_members, a_kill_of_a_sub_scope_spares_the_others)
+{
+    create("one", "main");
+    create("one", "bg");
+    create("one", "bg/7");
+    struct odd *main_one = hold_in("one", "main");
+    struct odd *bg = hold_in("one", "bg");
+    struct odd *below = hold_in("one", "bg/7");
+    cr_assert_eq(result_of(TRACKER_KILL, "one", "bg", 0), 0);
+    cr_assert_eq(odd_end(bg), SIGKILL);
+    cr_assert_eq(odd_end(below), SIGKILL);
+    cr_assert(is_process((uint32_t)main_one->pid));
+}
+
+Test(cgroup_members, a_kill_of_nobody_is_fine)
+{
+    create("one", "main");
+    cr_assert_eq(result_of(TRACKER_KILL, "one", "", 0), 0);
+    cr_assert_eq(result_of(TRACKER_KILL, "never-made", "", 0), 0);
+    cr_assert_eq(result_of(TRACKER_KILL, "one", "never-made", 0), 0);
+}
+
+/* ---- removing ---- */
+
+Test(cgroup_members, a_block_that_is_not_empty_is_not_removed)
+{
+    create("one", "main");
+    struct odd *odd = hold_in("one", "main");
+    cr_assert_eq(result_of(TRACKER_REMOVE, "one", "", 0), -EBUSY);
+    cr_assert(is_process((uint32_t)odd->pid));
+    cr_assert(is_in((uint32_t)odd->pid, "one", "main"));
+}
+
+Test(cgroup_members, a_block_is_removed_with_all_that_members_made_in_it)
+{
+    char own[TRACKER_PATH_MAX + 32];
+    create("one", "main");
+    create("one", "bg/7/deep");
+    const char *made[] = {"own", "own/deeper", "s-fake", "own/deeper/b-one"};
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
+        snprintf(own, sizeof own, "%s/%s", directory_of("one", "main"), made[i]);
+        cr_assert_eq(mkdir(own, 0755), 0, "%s", own);
+    }
+    struct odd *odd = keep(odd_start(own, "hold", NULL));
+    odd_told(odd, "ready");
+    kill_until_empty("one");
+    odd_end(odd);
+    cr_assert_eq(result_of(TRACKER_REMOVE, "one", "", 0), 0);
+    snprintf(own, sizeof own, "%s/b-one", tracker_root_path(tracker));
+    cr_assert_lt(access(own, F_OK), 0);
+    cr_assert_eq(result_of(TRACKER_REMOVE, "one", "", 0), 0, "who is gone is gone");
+}
+
+Test(cgroup_members, the_blocks_that_are_there_are_listed_and_their_sub_scopes)
+{
+    char path[TRACKER_PATH_MAX];
+    create("one", "main");
+    create("a.b", "bg/7");
+    snprintf(path, sizeof path, "%s/something-else", tracker_root_path(tracker));
+    cr_assert_eq(mkdir(path, 0755), 0);
+    struct tracker_op *op = operate(TRACKER_LIST, "", "", 0, NULL);
+    cr_assert_eq(op->result, 0);
+    bool one_first = strcmp(op->names[0], "one") == 0;
+    cr_assert_str_eq(op->names[!one_first], "one");
+    cr_assert_str_eq(op->names[one_first], "a.b");
+    cr_assert_null(op->names[2]);
+    tracker_op_free(op);
+    op = operate(TRACKER_LIST, "a.b", "", 0, NULL);
+    cr_assert_eq(op->result, 0);
+    cr_assert_str_eq(op->names[0], "bg");
+    cr_assert_str_eq(op->names[1], "bg/7");
+    cr_assert_null(op->names[2]);
+    tracker_op_free(op);
+}
+
+/* ---- assigning ---- */
+
+Test(cgroup_members, a_process_is_assigned_with_the_descendants_it_has)
+{
+    create("one", "main");
+    struct odd *odd = keep(odd_start(NULL, "comm-odd", NULL));
+    odd_told(odd, "ready");
+    uint32_t child = odd_told(odd, "born")->pid;
+    struct tracker_op *op = operate(TRACKER_ASSIGN, "one", "main", (uint32_t)odd->pid, NULL);
+    cr_assert_eq(op->result, 0, "%s", op->error.message);
+    cr_assert_eq(op->facts.n, 2);
+    cr_assert_eq(op->facts.items[0].pid, (uint32_t)odd->pid, "itself first");
+    cr_assert_eq(op->facts.items[1].pid, child);
+    cr_assert(op->facts.items[0].moved && op->facts.items[1].moved);
+    cr_assert_str_eq(op->facts.items[0].stat.comm, "a) R 1 (b");
+    cr_assert(is_in((uint32_t)odd->pid, "one", "main"));
+    cr_assert(is_in(child, "one", "main"));
+    tracker_op_free(op);
+}
+
+Test(cgroup_members, who_is_there_already_is_not_moved)
+{
+    create("one", "main");
+    struct odd *odd = hold_in("one", "main");
+    struct tracker_op *op = operate(TRACKER_ASSIGN, "one", "main", (uint32_t)odd->pid, NULL);
+    cr_assert_eq(op->result, 0);
+    for (size_t i = 0; i < op->facts.n; i++)
+        cr_assert_not(op->facts.items[i].moved);
+    tracker_op_free(op);
+}
+
+Test(cgroup_members, a_member_is_assigned_to_another_sub_scope_and_to_another_block)
+{
+    create("one", "main");
+    create("one", "bg/7");
+    create("two", "main");
+    struct odd *odd = hold_in("one", "main");
+    cr_assert_eq(result_of(TRACKER_ASSIGN, "one", "bg/7", (uint32_t)odd->pid), 0);
+    cr_assert(is_in((uint32_t)odd->pid, "one", "bg/7"));
+    cr_assert_eq(result_of(TRACKER_ASSIGN, "two", "main", (uint32_t)odd->pid), 0);
+    cr_assert(is_in((uint32_t)odd->pid, "two", "main"));
+}
+
+Test(cgroup_members, descendants_that_fork_on_are_all_caught)
+{
+    create("one", "main");
+    struct odd *odd = keep(odd_start(NULL, "storm", "5", "4", NULL));
+    odd_told_times(odd, "born", 5);
+    int r = result_of(TRACKER_ASSIGN, "one", "main", (uint32_t)odd->pid);
+    if (r == -ESRCH)
+        return; /* it was over already */
+    cr_assert_eq(r, 0);
+    cr_assert(is_in((uint32_t)odd->pid, "one", "main") || is_gone(&(uint32_t){(uint32_t)odd->pid}));
+    kill_until_empty("one");
+    odd_end(odd); /* nobody that held its output was left outside */
+    odd_told_all(odd);
+}
+
+static void assert_refused(uint32_t pid, int result, const char *says)
+{
+    struct tracker_op *op = operate(TRACKER_ASSIGN, "one", "main", pid, NULL);
+    cr_assert_eq(op->result, result, "%u: %d, %s", pid, op->result, op->error.message);
+    cr_assert(strstr(op->error.message, says), "'%s' does not say '%s'", op->error.message, says);
+    cr_assert_eq(op->facts.n, 0);
+    tracker_op_free(op);
+}
+
+Test(cgroup_members, who_must_not_be_moved_is_refused)
+{
+    create("one", "main");
+    struct proc_stat stat;
+    assert_refused(0, -ESRCH, "no process 0");
+    assert_refused(1, -EPERM, "init");
+    assert_refused((uint32_t)getpid(), -EPERM, "the broker itself");
+    if (proc_stat_read(&stat, 2) == 0 && proc_is_kernel_thread(&stat))
+        assert_refused(2, -EPERM, "kernel thread");
+    assert_refused(4194304 + 7, -ESRCH, "no process");
+}
+
+Test(cgroup_members, a_thread_is_no_process_to_be_assigned)
+{
+    create("one", "main");
+    struct odd *odd = keep(odd_start(NULL, "threads", "1", NULL));
+    odd_told(odd, "ready");
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task", (int)odd->pid);
+    _cleanup_closedir_ DIR *tasks = opendir(path);
+    for (struct dirent *entry; (entry = readdir(tasks));) {
+        uint32_t tid = (uint32_t)atoi(entry->d_name);
+        if (tid && tid != (uint32_t)odd->pid)
+            assert_refused(tid, -ESRCH, "no process");
+    }
+    cr_assert_not(is_in((uint32_t)odd->pid, "one", "main"));
+}
+
+Test(cgroup_members, who_has_ended_is_refused)
+{
+    create("one", "main");
+    struct odd *odd = keep(odd_start(NULL, "zombie", NULL));
+    odd_told(odd, "ready");
+    assert_refused(odd_told(odd, "born")->pid, -ESRCH, "has ended");
+}
+
+Test(cgroup_members, another_life_of_the_pid_is_refused)
+{
+    create("one", "main");
+    struct odd *odd = keep(odd_start(NULL, "hold", NULL));
+    odd_told(odd, "ready");
+    struct proc_stat stat;
+    cr_assert_eq(proc_stat_read(&stat, (uint32_t)odd->pid), 0);
+    struct tracker_op more = {.start_ticks = stat.start_ticks + 1};
+    struct tracker_op *op = operate(TRACKER_ASSIGN, "one", "main", (uint32_t)odd->pid, &more);
+    cr_assert_eq(op->result, -ESRCH);
+    cr_assert(strstr(op->error.message, "data.started_at_ms"), "%s", op->error.message);
+    tracker_op_free(op);
+    more.start_ticks = stat.start_ticks;
+    op = operate(TRACKER_ASSIGN, "one", "main", (uint32_t)odd->pid, &more);
+    cr_assert_eq(op->result, 0, "%s", op->error.message);
+    tracker_op_free(op);
+}
+
+Test(cgroup_members, another_users_process_is_refused_unless_root_asks)
+{
+    create("one", "main");
+    struct odd *odd = keep(odd_start(NULL, "hold", NULL));
+    odd_told(odd, "ready");
+    struct tracker_op more = {.client_uid = getuid() + 1};
+    struct tracker_op *op = operate(TRACKER_ASSIGN, "one", "main", (uint32_t)odd->pid, &more);
+    cr_assert_eq(op->result, -EPERM);
+    cr_assert(strstr(op->error.message, "another user"), "%s", op->error.message);
+    tracker_op_free(op);
+    cr_assert_not(is_in((uint32_t)odd->pid, "one", "main"));
+}
+
+Test(cgroup_members, an_assignment_to_what_was_not_made_fails_and_moves_nobody)
+{
+    struct odd *odd = keep(odd_start(NULL, "hold", NULL));
+    odd_told(odd, "ready");
+    cr_assert_lt(result_of(TRACKER_ASSIGN, "never-made", "main", (uint32_t)odd->pid), 0);
+    cr_assert_not(is_in((uint32_t)odd->pid, "never-made", "main"));
+}
