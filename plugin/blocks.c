@@ -124,6 +124,13 @@ static void take_wishes(struct block *block, const struct ask *ask)
         block->keep_on_exit = ask->request.keep_on_exit;
 }
 
+/* True where the sub-scope that is asked for can be joined already. */
+static bool is_made(const struct block *block, const struct ask *ask)
+{
+    const struct scope *scope = registry_scope(block, scope_or_main(ask));
+    return scope && scope->made;
+}
+
 /* What the worker made is known now: the block and each level of the sub-scope can be found by
  * their places. */
 static void take_places(struct module *module, struct block *block, struct tracker_op *op)
@@ -134,7 +141,10 @@ static void take_places(struct module *module, struct block *block, struct track
         const char *from = scope.at + level.size + (level.size > 0);
         const char *slash = memchr(from, '/', scope.size - (size_t)(from - scope.at));
         level.size = slash ? (size_t)(slash - scope.at) : scope.size;
-        registry_add_scope(&module->registry, block, level, op->scope_place[i]);
+        struct scope *made =
+            registry_add_scope(&module->registry, block, level, op->scope_place[i]);
+        if (made)
+            made->made = true;
     }
     if (block->watch_fd < 0) {
         block->watch_fd = op->watch_fd;
@@ -233,7 +243,7 @@ void blocks_ensure(struct module *module, struct ask *ask)
 {
     struct block *block = registry_block(&module->registry, ask->request.block_id);
     bool busy = block && (block->state != BLOCK_LIVE || !TAILQ_EMPTY(&block->makers));
-    if (block && !busy && registry_scope(block, scope_or_main(ask))) {
+    if (block && !busy && is_made(block, ask)) {
         take_wishes(block, ask);
         answer_ensure(module, block, ask, false);
         return;
@@ -289,8 +299,7 @@ void blocks_assign(struct module *module, struct block *block, struct ask *ask)
         TAILQ_INSERT_TAIL(&block->waiting, ask, link);
         return;
     }
-    if (registry_scope(block, scope_or_main(ask)) ||
-        !(tracker_traits(module->tracker) & TRACKER_TRACKS)) {
+    if (is_made(block, ask) || !(tracker_traits(module->tracker) & TRACKER_TRACKS)) {
         assign_start(module, block, ask, &ask->request, ask->uid);
         return;
     }

@@ -50,10 +50,16 @@ static void answer_unknown(struct ask *ask)
     control_send(ask);
 }
 
+/* Null where nothing was read: there is nobody, or the module stops. */
+static struct used *index_of(struct listing *listing)
+{
+    return listing->n && listing->used[0].hh.tbl ? listing->used : NULL;
+}
+
 static uint64_t rss_of(const struct listing *listing, uint32_t pid)
 {
     const struct used *used = NULL;
-    struct used *index = listing->n ? (struct used *)listing->used : NULL;
+    struct used *index = index_of((struct listing *)listing);
     if (index)
         HASH_FIND(hh, index, &pid, sizeof pid, used);
     return used ? used->rss_bytes : proc_rss_bytes(pid); /* born since the reading began */
@@ -95,7 +101,7 @@ static void run_listing(struct job *job)
 
 static void clear_index(struct listing *listing)
 {
-    struct used *index = listing->n ? listing->used : NULL;
+    struct used *index = index_of(listing);
     HASH_CLEAR(hh, index);
 }
 

@@ -84,11 +84,16 @@ static struct process *member(struct module *module, const struct block *block, 
     return process && process->block == block ? process : NULL;
 }
 
-static void miss(struct module *module, struct process *process)
+static bool is_alive(const struct process *process)
 {
     struct proc_stat stat;
-    if (proc_stat_read(&stat, process->pid) == 0 && !proc_has_ended(&stat) &&
-        lives_same(process, stat.start_ticks)) {
+    return proc_stat_read(&stat, process->pid) == 0 && !proc_has_ended(&stat) &&
+           lives_same(process, stat.start_ticks);
+}
+
+static void miss(struct module *module, struct process *process)
+{
+    if (is_alive(process)) {
         /* Nobody leaves a tracker without places by being overlooked. */
         if (!snapshot_is_needed(module))
             lives_check(module, process);
@@ -110,16 +115,25 @@ static void miss_others(struct module *module, struct block *block, uint64_t beg
     }
 }
 
+/* The kernel says that nobody is in its block: whoever lives has left it, the others ended. */
+static void end_unseen(struct module *module, struct process *process)
+{
+    if (snapshot_is_needed(module))
+        miss(module, process);
+    else if (is_alive(process))
+        lives_left(module, process, "moved", (struct text){NULL, 0});
+    else
+        lives_missed(module, process);
+}
+
 void scan_end_all(struct module *module, struct block *block)
 {
     size_t n;
     _cleanup_free_ uint32_t *pids = snapshot(module, block, &n);
     for (size_t i = 0; i < n; i++) {
         struct process *process = member(module, block, pids[i]);
-        if (process && snapshot_is_needed(module))
-            miss(module, process);
-        else if (process)
-            lives_missed(module, process);
+        if (process)
+            end_unseen(module, process);
     }
 }
 

@@ -366,8 +366,9 @@ uint64_t proc_clock_ms(const struct proc_clock *clock, uint64_t ticks)
 
 uint64_t proc_clock_ticks_of(const struct proc_clock *clock, uint64_t ms)
 {
-    int64_t since_boot = (int64_t)ms - clock->boot_ms;
-    if (since_boot < 0 || since_boot > INT64_MAX / 1000)
+    int64_t since_boot;
+    if (ms > INT64_MAX || __builtin_sub_overflow((int64_t)ms, clock->boot_ms, &since_boot) ||
+        since_boot < 0 || since_boot > INT64_MAX / 1000)
         return UINT64_MAX;
     uint64_t ticks = (uint64_t)since_boot * clock->ticks_per_second / 1000;
     return proc_clock_ms(clock, ticks) == ms ? ticks : UINT64_MAX;
