@@ -25,12 +25,18 @@
 #include "trackers/probe.h"
 #include "trackers/tracker_impl.h"
 
-#define TAG_BLOCK "PROCTRACK_BLOCK"
-#define TAG_SCOPE "PROCTRACK_SCOPE"
+#define TAG_BLOCK    "PROCTRACK_BLOCK"
+#define TAG_SCOPE    "PROCTRACK_SCOPE"
+#define TAG_INSTANCE "WPS_RUNTIME_DIR"
 
 enum {
     KILL_ROUNDS = 100, /* of a tree that forks faster than it is killed; then the owner goes on */
     KILL_WAIT_MS = 32, /* the longest of the waits for those that are killed to be gone */
+};
+
+struct lineage_tracker {
+    struct tracker tracker;
+    char *instance; /* the broker's runtime directory */
 };
 
 /* ---- a look -------------------------------------------------------------------------------------
@@ -105,6 +111,17 @@ static uint32_t place_named(const struct known *known, struct text block, struct
     return best;
 }
 
+/* Several brokers may have a block of that name: where the environment says which one it is for,
+ * that has to be ours. */
+static bool is_for_us(const struct tracker_op *op, struct text environment)
+{
+    const struct lineage_tracker *lineage = (const struct lineage_tracker *)op->tracker;
+    struct text instance = proc_environ_value(environment, TAG_INSTANCE);
+    while (instance.size > 1 && instance.at[instance.size - 1] == '/')
+        instance.size--;
+    return !instance.at || text_is(instance, lineage->instance);
+}
+
 static uint32_t read_tag(const struct tracker_op *op, uint32_t pid, char *buffer)
 {
     ssize_t size = proc_environ_read(buffer, PROC_ENVIRON_MAX, pid);
@@ -112,8 +129,9 @@ static uint32_t read_tag(const struct tracker_op *op, uint32_t pid, char *buffer
         return LINEAGE_NOWHERE;
     const struct text environment = {buffer, (size_t)size};
     struct text block = proc_environ_value(environment, TAG_BLOCK);
-    return block.at ? place_named(op->known, block, proc_environ_value(environment, TAG_SCOPE))
-                    : LINEAGE_NOWHERE;
+    return block.at && is_for_us(op, environment)
+               ? place_named(op->known, block, proc_environ_value(environment, TAG_SCOPE))
+               : LINEAGE_NOWHERE;
 }
 
 /* Of processes that are no members by descent, and that the kernel lets us read: our own user's, or
@@ -397,25 +415,32 @@ static int try_child(struct wps_error *error)
     return 0;
 }
 
+static void lineage_close(struct tracker *tracker)
+{
+    free(((struct lineage_tracker *)tracker)->instance);
+    free(tracker);
+}
+
 static int lineage_open(const struct tracker_options *options, struct tracker **ret,
                         struct wps_error *error)
 {
-    (void)options;
     int r = try_child(error);
     if (r < 0)
         return r;
-    struct tracker *tracker = calloc(1, sizeof *tracker);
-    if (!tracker)
+    struct lineage_tracker *lineage = calloc(1, sizeof *lineage);
+    char *instance = strdup(options->instance ? options->instance : "");
+    if (!lineage || !instance) {
+        free(lineage);
+        free(instance);
         return wps_error_set(error, -ENOMEM, "out of memory");
-    tracker->class = &tracker_lineage;
-    tracker->root_fd = -1;
-    *ret = tracker;
+    }
+    for (size_t size = strlen(instance); size > 1 && instance[size - 1] == '/';)
+        instance[--size] = '\0';
+    lineage->tracker.class = &tracker_lineage;
+    lineage->tracker.root_fd = -1;
+    lineage->instance = instance;
+    *ret = &lineage->tracker;
     return 0;
-}
-
-static void lineage_close(struct tracker *tracker)
-{
-    free(tracker);
 }
 
 const struct tracker_class tracker_lineage = {

@@ -145,11 +145,12 @@ class Strays(LineageCase):
         self.assertIs(block.remove()["ok"], True)
         block.check_gone({odd.pid, *odd.births()})
 
-    def test_the_tag_of_another_block_and_of_none_that_is_there_do_not_count(self) -> None:
+    def test_the_tags_of_other_blocks_and_of_another_brokers_do_not_count(self) -> None:
         block = self.block("tag"), self.block("tag-1")
         strangers = [self.outside("hold", environment=environment) for environment in
                      ({"PROCTRACK_BLOCK": "tag-"}, {"PROCTRACK_BLOCK": ""}, {"PROCTRACK_BLOCK": "ta"},
-                      {"NO_PROCTRACK_BLOCK": "tag"})]
+                      {"NO_PROCTRACK_BLOCK": "tag"},
+                      {"PROCTRACK_BLOCK": "tag", "WPS_RUNTIME_DIR": "/run/of/another/broker"})]
         for stranger in strangers:
             stranger.until("ready")
         for each in block:

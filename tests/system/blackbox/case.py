@@ -124,7 +124,8 @@ class Block:
 
     @property
     def tag(self) -> dict[str, str]:
-        return {"PROCTRACK_BLOCK": self.id, "PROCTRACK_SCOPE": "main"}
+        return {"PROCTRACK_BLOCK": self.id, "PROCTRACK_SCOPE": "main",
+                "WPS_RUNTIME_DIR": str(self.case.broker.runtime)}
 
     @property
     def procs_path(self) -> str:
