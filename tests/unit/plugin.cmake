@@ -17,4 +17,5 @@ if(CRITERION_FOUND)
     proctrack_criterion(test_plugin_traces test_plugin_traces.c test_plugin_trace.c
                         LIBS plugin_bench)
     target_compile_definitions(test_plugin_traces PRIVATE TRACES="${CMAKE_SOURCE_DIR}/tests/traces")
+    set_tests_properties(test_plugin_traces PROPERTIES TIMEOUT 600)
 endif()

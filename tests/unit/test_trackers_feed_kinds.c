@@ -119,6 +119,8 @@ Test(feed_poll, half_of_the_descriptors_are_left_to_others, .fini = close_all, .
     struct proc_clock clock = proc_clock_now();
     for (size_t i = 0; i < odd->n_truths && r == 0; i++) {
         struct proc_stat stat;
+        if (strcmp(odd->truths[i].what, "ready") != 0)
+            continue;
         cr_assert_eq(proc_stat_read(&stat, odd->truths[i].pid), 0);
         r = feed_watch(feed, odd->truths[i].pid,
                        stat.start_ticks * (1000000000 / clock.ticks_per_second));

@@ -247,7 +247,7 @@ void compare_truths(void)
         cr_assert(!life->births || life->ends <= 1, "%u ends %u times", life->pid, life->ends);
 }
 
-void live_on_every_processor(void)
+void live_on_every_processor(void (*between)(void))
 {
     long n = sysconf(_SC_NPROCESSORS_CONF);
     cpu_set_t before, one;
@@ -261,6 +261,8 @@ void live_on_every_processor(void)
         if (pid == 0)
             _exit(0);
         waitpid(pid, NULL, 0);
+        if (between)
+            between();
     }
     sched_setaffinity(0, sizeof before, &before);
 }

@@ -87,8 +87,9 @@ void watch_odd(struct odd *started);
 /* What the program told of itself is what the feed told. */
 void compare_truths(void);
 
-/* A process lives and dies on each processor, so that each of them has something to tell. */
-void live_on_every_processor(void);
+/* A process lives and dies on each processor, so that each of them has something to tell; `between`
+ * (may be null) is called behind each. */
+void live_on_every_processor(void (*between)(void));
 
 uint64_t inode_of(const char *path);
 
