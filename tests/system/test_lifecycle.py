@@ -168,6 +168,8 @@ class Loss(SystemCase):
 class Settling(SystemCase):
     """Who knows only `added` and `exited` sees the command that really runs."""
 
+    options = {"settle-ms": 200}  # a busy machine may take longer to an exec than the default
+
     def setUp(self) -> None:
         super().setUp()
         if not self.tells_all:
@@ -247,6 +249,8 @@ class Settling(SystemCase):
 
 class Started(SystemCase):
     """`started`: what an agent runs through its tools, told from its own helpers."""
+
+    options = {"settle-ms": 200}
 
     def test_a_root_is_not_started_and_neither_is_its_helper(self) -> None:
         block = self.block()
