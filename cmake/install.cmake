@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 # What `cmake --install` brings: the broker, the module, and all that a plugin of somebody else's needs.
-include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(WPS_PLUGIN_DIR ${CMAKE_INSTALL_LIBDIR}/wps/plugins CACHE STRING
