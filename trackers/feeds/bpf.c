@@ -165,11 +165,9 @@ static unsigned pid_namespace_level(void)
 }
 
 /* Moves between cgroups mean nothing then. */
-static void load_by_lineage(struct bpf_feed *bpf, const struct feed_options *options)
+static void load_by_lineage(struct bpf_feed *bpf)
 {
     bpf->object->rodata->by_lineage = true;
-    bpf_map__set_max_entries(bpf->object->maps.members,
-                             options->max_watched ? options->max_watched : WATCHED_DEFAULT);
     bpf_program__set_autoload(bpf->object->progs.on_move, false);
 }
 
@@ -184,7 +182,9 @@ static int load(struct bpf_feed *bpf, const struct feed_options *options, struct
     bpf->object->rodata->root_id = stat.st_ino; /* kernfs: the inode number is the cgroup's id */
     bpf->object->rodata->ns_level = pid_namespace_level();
     if (bpf->by_lineage)
-        load_by_lineage(bpf, options);
+        load_by_lineage(bpf);
+    bpf_map__set_max_entries(bpf->object->maps.members,
+                             options->max_watched ? options->max_watched : WATCHED_DEFAULT);
     bpf_map__set_max_entries(bpf->object->maps.ring, ring_bytes(options->ring_kib));
     int r = proctrack_bpf__load(bpf->object);
     if (r < 0)
@@ -209,7 +209,7 @@ static void bpf_close(struct feed *feed)
     free(bpf);
 }
 
-/* ---- watching, where there is no root ----------------------------------------------------------
+/* ---- watching -----------------------------------------------------------------------------------
  */
 
 static int put_member(struct bpf_feed *bpf, uint32_t pid)
@@ -231,8 +231,10 @@ static int bpf_watch(struct feed *feed, uint32_t pid, uint64_t start_ns)
     struct bpf_feed *bpf = (struct bpf_feed *)feed;
     struct proc_stat stat;
     int r = put_member(bpf, pid);
-    if (r < 0)
+    if (r < 0) {
+        __atomic_store_n(&bpf->object->bss->forgetful, true, __ATOMIC_RELAXED);
         return r == -E2BIG ? -ENOSPC : r;
+    }
     if (proc_stat_read(&stat, pid) == 0 && !proc_has_ended(&stat) &&
         stat.start_ticks == proc_clock_ticks(&bpf->clock, start_ns))
         return 0;
@@ -285,4 +287,5 @@ const struct feed_class feed_bpf = {
     .open = bpf_open,
     .close = bpf_close,
     .drain = bpf_drain,
+    .watch = bpf_watch,
 };

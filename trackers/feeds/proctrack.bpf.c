@@ -7,9 +7,10 @@
  * A process is tracked where its cgroup v2 ancestor at the root's level is the root. The level of
  * the root is found at the first fork below it (cgroup namespaces hide it from user space).
  *
- * Without a root the members themselves are remembered, by the number of their process: the reader
- * puts in whom it finds, children of members are put in at their birth, and whoever ends is taken
- * out. The loader leaves out the way that is not gone, so neither costs the other anything.
+ * The members themselves are remembered too, by the number of their process: the reader puts in
+ * whom it finds, children of members are put in at their birth, and whoever ends is taken out.
+ * Without a root that alone decides who is tracked. With one it tells whether somebody who moves to
+ * elsewhere comes from below it, which the kernel does not say.
  */
 
 #include "kernel_types.h"
@@ -29,6 +30,7 @@ const volatile __u32 ns_level;  /* depth of the reader's pid namespace */
 /* Shared with the reader, who maps it. */
 __s32 root_level = -1;
 __u64 lost;
+bool forgetful; /* there was no room to remember a member */
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -121,27 +123,34 @@ static __always_inline bool is_tracked(struct task_struct *task, struct cgroup *
     return by_lineage ? is_member(task) : is_below_root(cgroup);
 }
 
-/* A child of a member is one, whoever its parent is by name: CLONE_PARENT makes siblings. Where
- * there is no room for it, what it does will not be told: that is a loss. */
-static __always_inline bool is_born_tracked(struct task_struct *maker, struct task_struct *child,
-                                            struct cgroup *cgroup)
+/* Without a root, where there is no room for it, what it does will not be told: that is a loss. */
+static __always_inline void remember_member(struct task_struct *task)
 {
-    if (!by_lineage)
-        return is_below_root(cgroup);
-    __u32 pid = pid_of(child);
+    __u32 pid = pid_of(task);
     __u8 there = 1;
-    if (!pid || !(is_member(maker) || is_member(child->real_parent)))
-        return false;
-    if (bpf_map_update_elem(&members, &pid, &there, 0))
+    if (!bpf_map_update_elem(&members, &pid, &there, 0))
+        return;
+    forgetful = true;
+    if (by_lineage)
         __sync_fetch_and_add(&lost, 1);
-    return true;
 }
 
 static __always_inline void forget_member(struct task_struct *task)
 {
     __u32 pid = pid_of(task);
-    if (by_lineage)
-        bpf_map_delete_elem(&members, &pid);
+    bpf_map_delete_elem(&members, &pid);
+}
+
+/* A child of a member is one, whoever its parent is by name: CLONE_PARENT makes siblings. */
+static __always_inline bool is_born_tracked(struct task_struct *maker, struct task_struct *child,
+                                            struct cgroup *cgroup)
+{
+    bool tracked = !by_lineage     ? is_below_root(cgroup)
+                   : pid_of(child) ? is_member(maker) || is_member(child->real_parent)
+                                   : false;
+    if (tracked)
+        remember_member(child);
+    return tracked;
 }
 
 static __always_inline void put_places(struct bpf_record *record, struct cgroup *cgroup)
@@ -255,8 +264,9 @@ int BPF_PROG(on_exit, struct task_struct *task)
     return 0;
 }
 
-/* The kernel says where to, not where from: every move of a whole process in the unified hierarchy
- * is told, and the reader knows whether it had been a member. Moves are rare. */
+/* Moves of whole processes in the unified hierarchy, into the root's tree, within it and out of it.
+ * Where it is not known for certain who comes out of it all are told, and the reader sorts it out.
+ */
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(on_move, struct cgroup *target, const char *path, struct task_struct *task,
              bool whole_process)
@@ -266,13 +276,20 @@ int BPF_PROG(on_move, struct cgroup *target, const char *path, struct task_struc
     /* The kernel lets the dead be moved too: their end was told of before, or nobody's. */
     if (task->signal->live.counter == 0)
         return 0;
+    bool comes = is_below_root(target);
+    if (comes)
+        remember_member(task);
+    else if (!is_member(task) && !forgetful)
+        return 0;
+    else
+        forget_member(task);
     __u32 zero = 0;
     struct scratch *buffer = bpf_map_lookup_elem(&scratch, &zero);
     if (!buffer)
         return 0;
     struct bpf_record *record = &buffer->record;
     put_head(record, BPF_RECORD_MOVE, task->group_leader);
-    if (is_below_root(target))
+    if (comes)
         put_places(record, target);
     else
         __builtin_memset(record->place, 0, sizeof record->place);
