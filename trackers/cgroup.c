@@ -33,6 +33,7 @@ enum { PREFIX = 2, REMOVE_PATIENCE_MS = 1000, ASSIGN_ROUNDS = 64, KILL_WAIT_MS =
 struct cgroup_tracker {
     struct tracker tracker;
     char *root_in_hierarchy; /* the root's path as /proc/PID/cgroup tells it */
+    char *home;              /* directory of the cgroup that we were in at the beginning */
 };
 
 /* ---- names ---- */
@@ -185,11 +186,25 @@ static int kill_thoroughly(const char *path)
     return r < 0 || cgroupfs_is_empty(path) ? r : cgroupfs_kill_each(path);
 }
 
+/* Anybody who may write there can put us into a block: we go back to where we were, so as not to
+ * end with it. False: we are in this block, and stay. */
+static bool step_aside(const struct cgroup_tracker *cgroup, const char *block)
+{
+    _cleanup_free_ char *own = NULL;
+    char own_block[TRACKER_BLOCK_MAX + 1], scope[TRACKER_SCOPE_MAX + 1];
+    if (proc_cgroup_read(&own, (uint32_t)getpid()) < 0 ||
+        !cgroup_locate(&cgroup->tracker, own, own_block, scope) || strcmp(own_block, block) != 0)
+        return true;
+    return cgroupfs_move(cgroup->home, (uint32_t)getpid()) == 0;
+}
+
 static int kill_all(struct tracker *tracker, struct tracker_op *op)
 {
     char path[TRACKER_PATH_MAX];
     int r = directory_of(tracker, op->block, op->scope, path);
-    r = r < 0 ? r : kill_thoroughly(path);
+    if (r == 0)
+        r = step_aside((struct cgroup_tracker *)tracker, op->block) ? kill_thoroughly(path)
+                                                                    : cgroupfs_kill_each(path);
     return r < 0
                ? wps_error_system(&op->error, r, "cannot kill the processes of block %s", op->block)
                : 0;
@@ -388,28 +403,28 @@ static int find_root(struct cgroup_tracker *cgroup, const struct tracker_options
     int r = cgroupfs_own(&directory, &path, error);
     if (r < 0)
         return r;
-    if (options->cgroup_root && *options->cgroup_root) {
-        /* Its path in the hierarchy is learned from the trial child. */
-        free(directory);
-        directory = strdup(options->cgroup_root);
-    }
-    if (!directory || snprintf(cgroup->tracker.root_path, sizeof cgroup->tracker.root_path,
-                               "%s/proctrack-%016llx", directory,
-                               (unsigned long long)hash_of(options->instance)) >=
-                          (int)sizeof cgroup->tracker.root_path)
+    /* Where the root is elsewhere, its path in the hierarchy is learned from the trial child. */
+    const char *where =
+        options->cgroup_root && *options->cgroup_root ? options->cgroup_root : directory;
+    if (snprintf(cgroup->tracker.root_path, sizeof cgroup->tracker.root_path,
+                 "%s/proctrack-%016llx", where, (unsigned long long)hash_of(options->instance)) >=
+        (int)sizeof cgroup->tracker.root_path)
         return wps_error_set(error, -ENAMETOOLONG, "the cgroup root's path is too long");
     r = make_directory(cgroup->tracker.root_path, error);
     if (r == -EACCES || r == -EPERM || r == -EROFS)
         return wps_error_set(error, r,
                              "may not make cgroups in %s: run as root, or in a cgroup that is "
                              "delegated (systemd: Delegate=yes), or set cgroup-root",
-                             directory);
+                             where);
     if (r < 0)
         return r;
     cgroup->tracker.root_fd = open(cgroup->tracker.root_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (cgroup->tracker.root_fd < 0)
         return wps_error_system(error, -errno, "cannot open %s", cgroup->tracker.root_path);
-    return 0;
+    bool inside =
+        strncmp(directory, cgroup->tracker.root_path, strlen(cgroup->tracker.root_path)) == 0;
+    cgroup->home = inside ? strdup(where) : take_ptr(directory);
+    return cgroup->home ? 0 : wps_error_set(error, -ENOMEM, "out of memory");
 }
 
 /* Learns the root's path in the hierarchy from where a child in `directory` says it is. */
@@ -483,6 +498,7 @@ static void cgroup_close(struct tracker *tracker)
         rmdir(tracker->root_path); /* stays where blocks are kept for the next start */
     }
     free(cgroup->root_in_hierarchy);
+    free(cgroup->home);
     free(cgroup);
 }
 
