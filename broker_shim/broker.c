@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/gather.h"
 #include "broker_shim/descriptors.h"
 #include "broker_shim/endpoint.h"
 #include "broker_shim/event_queue.h"
@@ -33,6 +34,7 @@ struct broker {
     struct runtime_dir runtime;
     struct counters counters;
     struct event_queue *queue;
+    struct gather gather; /* of what the plugins publish */
     struct routing routing;
     struct publish *publish;
     struct rpc_commands commands;
@@ -273,24 +275,28 @@ static int on_rpc_socket(zloop_t *loop, zsock_t *socket, void *context)
     return 0;
 }
 
-/* Sends some of what the plugins published. Returns whether there was anything. */
-static bool send_some(struct broker *self)
+/* Sends some of what the plugins published. Returns how many events there were. */
+static unsigned send_some(struct broker *self)
 {
     struct packet *packet = event_queue_take(self->queue, EVENTS_IN_ONE_GO);
-    bool any = packet != NULL;
-    for (struct packet *next; packet; packet = next) {
+    unsigned n = 0;
+    for (struct packet *next; packet; packet = next, n++) {
         next = packet->next;
         if (routing_send(&self->routing, packet) < 0)
             log_error("an event is lost: no memory to send it");
         packet_release(packet);
     }
-    return any;
+    return n;
 }
 
 static int on_queue(zloop_t *loop, zmq_pollitem_t *item, void *context)
 {
+    struct broker *self = context;
     (void)loop, (void)item;
-    send_some(context);
+    unsigned n = send_some(self);
+    gather_count(&self->gather, n);
+    if (n < EVENTS_IN_ONE_GO)
+        gather_wait(&self->gather);
     return 0;
 }
 
@@ -413,6 +419,7 @@ enum broker_status broker_run(struct broker *self)
         log_error("making the loop: no memory");
         return BROKER_FAILED;
     }
+    gather_init(&self->gather);
     on_plugins(self->loop, NULL, self);
     if (plugin_host_phase(self->plugins) != PLUGIN_HOST_STOPPED)
         zloop_start(self->loop);

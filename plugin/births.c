@@ -9,6 +9,7 @@
 #include "plugin/assign.h"
 #include "plugin/clock.h"
 #include "plugin/lives_impl.h"
+#include "plugin/scan.h"
 
 /* ---- parents outside ---- */
 
@@ -93,15 +94,35 @@ void lives_end_older(struct module *module, uint32_t pid)
         lives_forget(module, older, life_is_told(older->state));
 }
 
+/* There is no room for it: it is left out until there is again, and then found by a scan. */
+static void leave_out(struct module *module)
+{
+    module->counters.limits_hit++;
+    if (!module->left_out)
+        module_log(module, WPS_LOG_WARNING,
+                   "max-processes is reached (%llu): until some have ended, further processes are "
+                   "not listed, though they are killed with their block",
+                   (unsigned long long)module->options.max_processes);
+    module->left_out = true;
+}
+
+void lives_take_in_left_out(struct module *module)
+{
+    if (!module->left_out ||
+        registry_n_processes(&module->registry) > module->options.max_processes / 10 * 9)
+        return;
+    module->left_out = false;
+    module_log(module, WPS_LOG_INFO, "there is room for further processes again");
+    scan_all(module);
+}
+
 struct process *lives_make(struct module *module, struct scope *scope, uint32_t pid,
                            uint64_t start_ticks)
 {
+    if (pid == module->own_pid)
+        return NULL; /* whoever put the broker into a block: it is no member */
     if (registry_n_processes(&module->registry) >= module->options.max_processes) {
-        if (module->counters.limits_hit++ == 0)
-            module_log(module, WPS_LOG_WARNING,
-                       "max-processes is reached (%llu): further processes are not listed, though "
-                       "they are killed with their block",
-                       (unsigned long long)module->options.max_processes);
+        leave_out(module);
         return NULL;
     }
     struct process *process = registry_add_process(&module->registry, scope, pid);
@@ -156,7 +177,7 @@ struct process *lives_find(struct module *module, const struct feed_event *event
 
 void lives_take_fork(struct module *module, const struct feed_event *event, struct scope *scope)
 {
-    if (lives_find(module, event, event->time_ns))
+    if (lives_find(module, event, event->time_ns) || lives_is_over(module, event))
         return; /* a scan or an assignment was faster */
     struct process *maker =
         registry_process(&module->registry, event->creator ? event->creator : event->parent);

@@ -224,9 +224,25 @@ static void kill_tree(struct module *module, struct ask *ask)
     answer_ok(block, ask, found);
 }
 
+/* What would be promised and not kept is refused. */
+static bool refuse_wish(struct ask *ask, bool wished, const char *what)
+{
+    if (wished)
+        control_refuse(ask, ERRORCODE_NOT_SUPPORTED, "%s: not supported by this version", what);
+    return wished;
+}
+
+static void ensure_tracker(struct module *module, struct ask *ask)
+{
+    if (!refuse_wish(ask, ask->request.kill_on_crash, "data.on_crash: kill"))
+        blocks_ensure(module, ask);
+}
+
 static void remove_block(struct module *module, struct ask *ask)
 {
     struct block *block = block_of(module, ask);
+    if (refuse_wish(ask, ask->request.include_escaped, "data.include_escaped"))
+        return;
     if (block) {
         blocks_remove(module, block, "removed", ask);
         return;
@@ -250,7 +266,7 @@ void commands_run(struct module *module, struct ask *ask)
 {
     static void (*const commands[CONTROL_COMMANDS])(struct module *, struct ask *) = {
         [CONTROL_DESCRIBE] = describe,
-        [CONTROL_ENSURE_TRACKER] = blocks_ensure,
+        [CONTROL_ENSURE_TRACKER] = ensure_tracker,
         [CONTROL_ASSIGN_PROCESS] = assign_process,
         [CONTROL_LIST_BLOCK] = listing_start,
         [CONTROL_LIST_ALL_BLOCKS] = list_all_blocks,

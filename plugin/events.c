@@ -31,7 +31,8 @@ static struct scope *scope_of(struct module *module, const struct feed_event *ev
 static struct process *make_late(struct module *module, const struct feed_event *event,
                                  struct scope *scope)
 {
-    struct process *process = scope ? lives_make_from(module, scope, event) : NULL;
+    struct process *process =
+        scope && !lives_is_over(module, event) ? lives_make_from(module, scope, event) : NULL;
     if (!process)
         return NULL;
     lives_set_parent(module, process, lives_find_parent(module, scope->block, event->parent, 0));

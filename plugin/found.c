@@ -232,7 +232,8 @@ bool lives_is_in_root(const struct process_facts *facts)
 void lives_joined(struct module *module, const struct process_facts *facts)
 {
     struct scope *scope = scope_of_path(module, facts->cgroup);
-    if (scope && !registry_process(&module->registry, facts->pid))
+    if (scope && !registry_process(&module->registry, facts->pid) &&
+        !lives_told_dead(module, facts->pid, facts->stat.start_ticks))
         seen_first(module, scope, facts, false, false);
 }
 

@@ -172,7 +172,7 @@ static void ask(struct module *module, struct process *process)
 static uint64_t rss_now(const struct module *module, const struct process *process,
                         const struct life_news *input)
 {
-    if (input->rss_bytes || module->saturated || process->ended_ns)
+    if (input->rss_bytes || module->gather.saturated || process->ended_ns)
         return input->rss_bytes;
     return proc_rss_bytes(process->pid);
 }
@@ -211,6 +211,7 @@ static void remember_end(struct module *module, const struct process *process)
     size_t i = process->pid & (ENDS_KEPT - 1);
     module->ends[i].pid = process->pid;
     module->ends[i].start_ticks = process->start_ticks;
+    module->ends[i].ended_ns = process->ended_ns;
 }
 
 bool lives_told_dead(const struct module *module, uint32_t pid, uint64_t start_ticks)
@@ -218,6 +219,14 @@ bool lives_told_dead(const struct module *module, uint32_t pid, uint64_t start_t
     size_t i = pid & (ENDS_KEPT - 1);
     return module->ends[i].pid == pid && module->ends[i].start_ticks + 2 >= start_ticks &&
            start_ticks + 2 >= module->ends[i].start_ticks;
+}
+
+/* A scan may have seen a life and its end before the feed tells of it. */
+bool lives_is_over(const struct module *module, const struct feed_event *event)
+{
+    uint64_t start_ns = event->start_ns ? event->start_ns : event->time_ns;
+    return lives_told_dead(module, event->pid, proc_clock_ticks(&module->clock, start_ns)) &&
+           event->time_ns <= module->ends[event->pid & (ENDS_KEPT - 1)].ended_ns;
 }
 
 void lives_forget(struct module *module, struct process *process, bool told)
@@ -235,6 +244,7 @@ void lives_forget(struct module *module, struct process *process, bool told)
     if (told)
         block->n_told--;
     registry_remove_process(&module->registry, process);
+    lives_take_in_left_out(module);
     blocks_forgot(module, block);
 }
 

@@ -38,6 +38,8 @@ void lives_forget(struct module *module, struct process *process, bool told);
 
 /* True where its end was told lately: /proc may show it as alive for a moment longer. */
 bool lives_told_dead(const struct module *module, uint32_t pid, uint64_t start_ticks);
+/* The same of one whose birth, or first event, is told only now. */
+bool lives_is_over(const struct module *module, const struct feed_event *event);
 
 bool lives_knows_command(const struct process *process);
 void lives_take_command(struct module *module, struct process *process,
@@ -59,9 +61,11 @@ void lives_set_parent(struct module *module, struct process *process, struct pro
 
 /* Ends a life that is still known under a pid that a new one has. */
 void lives_end_older(struct module *module, uint32_t pid);
-/* Null: a limit, or out of memory; both are counted. */
+/* Null: the broker itself, a limit, or out of memory; the latter two are counted. */
 struct process *lives_make(struct module *module, struct scope *scope, uint32_t pid,
                            uint64_t start_ticks);
+/* A process was forgotten: is there room for those that max-processes left out? */
+void lives_take_in_left_out(struct module *module);
 struct process *lives_make_from(struct module *module, struct scope *scope,
                                 const struct feed_event *event);
 struct process *lives_find_parent(struct module *module, const struct block *block, uint32_t parent,

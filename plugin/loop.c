@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "plugin/blocks.h"
@@ -29,10 +28,7 @@
 
 enum {
     DRAIN = 4096,          /* events at a time, then others get their turn */
-    SATURATED_RATE = 4000, /* events a second from which on they are gathered */
-    WINDOW_MS = 10,        /* over which the rate is taken */
     FEED_RETRY_MS = 500,   /* between two tries, where no feed can be opened */
-    GATHER_US = 1000,      /* how long at most */
     ACTIVE_SCAN_MS = 2000, /* how often at most a feed without places looks for moves */
 };
 
@@ -51,16 +47,38 @@ static void note_loss(struct module *module)
     scan_after_loss(module, "overflow", now);
 }
 
-/* A feed that sees births but no places finds moves by scans, and those only while things happen.
- */
-static void scan_when_active(struct module *module)
+static void scan_now(struct module *module, uint64_t now)
 {
-    uint64_t now = monotonic_ns();
-    unsigned traits = feed_traits(module->feed);
-    if (traits & (FEED_TELLS_PLACES | FEED_WANTS_SCANS) || now < module->next_scan_ns)
-        return;
+    sd_event_source_set_enabled(module->scan_timer, SD_EVENT_OFF);
     module->next_scan_ns = now + ACTIVE_SCAN_MS * NS_PER_MS;
     scan_all(module);
+}
+
+/* A feed that sees births but no places finds moves and strays by scans, and those only while
+ * things happen: one at once, and, for what happened since, one when the next may be. */
+static void scan_when_active(struct module *module)
+{
+    int enabled = SD_EVENT_OFF;
+    uint64_t now = monotonic_ns();
+    unsigned traits = feed_traits(module->feed);
+    if (traits & (FEED_TELLS_PLACES | FEED_WANTS_SCANS))
+        return;
+    if (now >= module->next_scan_ns) {
+        scan_now(module, now);
+        return;
+    }
+    sd_event_source_get_enabled(module->scan_timer, &enabled);
+    if (enabled != SD_EVENT_OFF)
+        return;
+    sd_event_source_set_time(module->scan_timer, module->next_scan_ns / 1000 + 1);
+    sd_event_source_set_enabled(module->scan_timer, SD_EVENT_ONESHOT);
+}
+
+static int on_scan_timer(sd_event_source *source, uint64_t now_us, void *context)
+{
+    (void)source, (void)now_us;
+    scan_now(context, monotonic_ns());
+    return 0;
 }
 
 static void on_event(void *context, const struct feed_event *event)
@@ -99,19 +117,8 @@ static void replace_feed(struct module *module, int result)
     HASH_ITER (by_id, module->registry.blocks, block, next)
         if (block->state != BLOCK_MAKING)
             publish_block_changed(module, block);
+    lives_watch_all(module);
     scan_after_loss(module, "feed_restarted", 0);
-}
-
-/* How many came lately decides whether they are gathered. */
-static void take_rate(struct module *module, unsigned n)
-{
-    uint64_t now = monotonic_ns(), span = now - module->busy_window_ns;
-    module->busy_events += n;
-    if (span < WINDOW_MS * NS_PER_MS)
-        return;
-    module->saturated = module->busy_events * NS_PER_SECOND / span >= SATURATED_RATE;
-    module->busy_window_ns = now;
-    module->busy_events = 0;
 }
 
 static int drain(struct module *module)
@@ -137,9 +144,9 @@ static int on_feed(sd_event_source *source, int fd, uint32_t events, void *conte
     struct module *module = context;
     (void)source, (void)fd, (void)events;
     int n = drain(module);
-    take_rate(module, (unsigned)n);
-    if (module->saturated && n < DRAIN)
-        clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){0, GATHER_US * 1000}, NULL);
+    gather_count(&module->gather, (unsigned)n);
+    if (n < DRAIN)
+        gather_wait(&module->gather);
     return 0;
 }
 
@@ -211,6 +218,7 @@ static int make_sources(struct module *module)
     r = r < 0 ? r : add_timer(module, &module->mark_timer, publish_on_mark_timer);
     r = r < 0 ? r : add_timer(module, &module->retry_timer, publish_on_retry_timer);
     r = r < 0 ? r : add_timer(module, &module->relief_timer, on_relief);
+    r = r < 0 ? r : add_timer(module, &module->scan_timer, on_scan_timer);
     r = r < 0 ? r
               : sd_event_add_io(module->event, NULL, workers_fd(module->workers), EPOLLIN,
                                 on_workers, module);
@@ -231,7 +239,8 @@ static void init_lists(struct module *module)
     LIST_INIT(&module->assignments);
     wire_out_init(&module->out);
     module->scan_mark = 1;
-    module->busy_window_ns = monotonic_ns();
+    module->own_pid = (uint32_t)getpid();
+    gather_init(&module->gather);
 }
 
 static int make_all(struct module *module, struct wps_error *error)
@@ -282,6 +291,7 @@ static int unmake_all(struct module *module, uint64_t deadline_ns)
     sd_event_source_disable_unref(module->mark_timer);
     sd_event_source_disable_unref(module->retry_timer);
     sd_event_source_disable_unref(module->relief_timer);
+    sd_event_source_disable_unref(module->scan_timer);
     module->event = sd_event_unref(module->event);
     wire_out_destroy(&module->out);
     return 0;

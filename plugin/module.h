@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+#include "base/gather.h"
 #include "broker_shim/wps_plugin.h"
 #include "plugin/counters.h"
 #include "plugin/options.h"
@@ -64,11 +65,10 @@ struct module {
     /* the loop's */
     sd_event *event;
     sd_event_source *feed_source, *settle_timer, *read_timer, *mark_timer, *retry_timer,
-        *relief_timer;
+        *relief_timer, *scan_timer;
     int stop_event;                       /* eventfd: the host wants us to stop */
     bool stopping;                        /* it said so */
-    uint64_t busy_window_ns, busy_events; /* how many events came lately */
-    bool saturated;
+    struct gather gather; /* of the feed's events */
 
     struct workers *workers;
     struct tracker *tracker;
@@ -84,7 +84,7 @@ struct module {
     TAILQ_HEAD(, process) reading;  /* by the deadline of their question */
     struct {
         uint32_t pid;
-        uint64_t start_ticks;
+        uint64_t start_ticks, ended_ns;
     } ends[ENDS_KEPT]; /* the newest ends, by pid: /proc shows them as alive for a moment longer */
     TAILQ_HEAD(, process) freed; /* whose parent was told */
     uint64_t last_ask;
@@ -99,6 +99,8 @@ struct module {
     uint64_t lost_seen;        /* of feed_lost */
     uint64_t next_scan_ns;     /* CLOCK_MONOTONIC: not earlier, for feeds without places */
     uint64_t last_epoch;
+    uint32_t own_pid; /* the broker's */
+    bool left_out;    /* max-processes was reached: there may be members that are not listed */
     LIST_HEAD(, assignment) assignments;
 
     TAILQ_HEAD(, block) marked;      /* by the time of their next block-mark */

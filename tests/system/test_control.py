@@ -283,6 +283,16 @@ class Clients(SystemCase):
             self.assertFalse(dealer.poll(100), "a reply too many")
         return [replies[number] for number in range(len(requests))]
 
+    def test_what_cannot_be_kept_is_not_promised(self) -> None:
+        block = self.block()
+        with self.refused("not_supported"):
+            self.control("ensure_tracker", block_id="of-nobody", on_crash="kill")
+        with self.refused("not_supported"):
+            self.control("remove", block_id=block.id, include_escaped=True)
+        ids = self.control("list_all_blocks")["block_ids"]
+        self.assertIn(block.id, ids)
+        self.assertNotIn("of-nobody", ids)
+
     def test_a_dealer_may_ask_a_hundred_times_before_it_reads(self) -> None:
         self.assertEqual(len(self.ask_all([{"command": "describe"}] * 100)), 100)
 
@@ -321,3 +331,24 @@ class Clients(SystemCase):
         os.close(ready)
         os.waitpid(pid, 0)
         return unpack(body) or {}
+
+
+class FullRegistry(SystemCase):
+    """max-processes: what there is no room for is left out, killed with its block, and found when there is."""
+
+    options = {"max_processes": 20}
+
+    def test_whoever_was_left_out_is_listed_when_there_is_room(self) -> None:
+        if self.tracker != "cgroup":
+            self.skipTest("who is not known is no member here")
+        block = self.block()
+        crowd = [block.odd("hold") for _ in range(30)]
+        for odd in crowd:
+            odd.until("ready")
+        self.assertEqual(len(block.listed()), 20)
+        listed = set(block.listed())
+        for odd in [odd for odd in crowd if odd.pid in listed]:
+            odd.finish()
+        left = {odd.pid for odd in crowd if odd.pid not in listed}
+        block.watch.until(lambda: left <= set(block.listed()), "the left out are listed")
+        self.assertEqual(self.control("remove", block_id=block.id)["survivors"], [])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import signal
 import threading
 
@@ -59,6 +60,17 @@ class Kill(SystemCase):
         for pid in (self.canary.pid, neighbour.pid, self.broker.pid, 1, 2):
             self.assertIs(self.kill_pid(block, pid), False, f"pid {pid}")
         self.assertTrue(programs.is_running(neighbour.pid))
+
+    def test_a_broker_that_was_put_into_a_block_is_no_member_and_outlives_its_kill(self) -> None:
+        block = self.block()
+        pathlib.Path(block.procs_path).write_text(str(self.broker.pid))
+        _, pids = self.tree(block, "setsid-child")
+        self.assertEqual(set(block.listed()), pids)
+        self.assertIs(self.control("kill_tree", block_id=block.id)["ok"], True)
+        for pid in pids:
+            block.check_end(pid, ("signal", 9))
+        self.assertEqual(self.control("remove", block_id=block.id)["survivors"], [])
+        self.assertTrue(self.broker.is_alive())
 
     def test_kill_pid_of_a_life_that_is_over_is_not_ok(self) -> None:
         block = self.block()

@@ -14,7 +14,7 @@ from blackbox import programs
 from blackbox.broker import Broker, remove_cgroup
 from blackbox.case import Block, SystemCase, feed_wanted
 from blackbox.programs import Odd
-from blackbox.wire import DEADLINE
+from blackbox.wire import DEADLINE, SLOW
 
 NEVER_MS = 3600000  # between two scans of the feed poll: only lists scan
 
@@ -282,7 +282,8 @@ class Safety(LineageCase):
 
     def test_a_tree_that_forks_faster_than_it_is_read_ends(self) -> None:
         block = self.block()
-        script = "i=0; while [ $i -lt 3000 ]; do ( : ) & ( : & ) ; i=$((i+1)); done; wait"
+        rounds = int(3000 * SLOW * SLOW)  # far more than it can do until it is ended
+        script = f"i=0; while [ $i -lt {rounds} ]; do ( : ) & ( : & ) ; i=$((i+1)); done; wait"
         shells = [Odd(argv=["/bin/sh", "-c", f"read x; {script}"]) for _ in range(4)]
         for shell in shells:
             self.addCleanup(shell.close)

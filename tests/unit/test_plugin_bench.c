@@ -239,7 +239,7 @@ struct bench *bench_new(const char *feed)
     module->tracker = fake_tracker_open();
     module->feed = fake_feed_open(feed);
     module->confidence = "high";
-    module->busy_window_ns = monotonic_ns();
+    gather_init(&module->gather);
     module->next_scan_ns = UINT64_MAX; /* scans come when a test wants them */
     bench->label = "a test";
     bench->time_ns = boottime_ns() / NS_PER_SECOND * NS_PER_SECOND - 5 * NS_PER_SECOND;
