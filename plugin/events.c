@@ -52,6 +52,8 @@ static void take_exec(struct module *module, const struct feed_event *event, str
         return;
     }
     process->threads = 1;
+    if (!event->has_argv && event->time_ns <= process->command_ns)
+        return; /* its command was read behind this */
     process->late_ask = 0;
     process->changed_ns = event->time_ns;
     struct life_news input = {

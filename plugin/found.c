@@ -26,6 +26,7 @@ static struct life_news from_facts(enum life_input input, const struct process_f
         .argv_cut = facts->argv_cut,
         .argv = facts->argv,
         .comm = text_of(facts->stat.comm),
+        .as_of_ns = facts->read_ns,
         .rss_bytes = facts->rss_bytes,
         .by_scan = by_scan,
     };

@@ -68,6 +68,7 @@ void lives_take_command(struct module *module, struct process *process,
     process->command = command;
     process->is_guess = !input->has_argv;
     process->is_stale = false;
+    process->command_ns = input->as_of_ns;
 }
 
 /* Its name is all that is known of its program. */

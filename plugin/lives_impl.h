@@ -15,6 +15,7 @@ struct life_news {
     bool has_argv; /* LIFE_TAKE: what the command is made of; else the name alone */
     bool argv_cut;
     struct text argv, comm;
+    uint64_t as_of_ns; /* CLOCK_BOOTTIME: what came is at least as new as this; 0: unknown */
     uint64_t rss_bytes;
     const char *reason; /* LIFE_ESCAPE */
     struct text where;

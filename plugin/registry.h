@@ -50,6 +50,7 @@ struct process {
     uint64_t start_ticks;
     uint64_t start_ns;      /* the same, as exactly as it is known */
     uint64_t started_at_ms; /* fixed when it is told */
+    uint64_t command_ns;    /* CLOCK_BOOTTIME: its command is at least as new as this; 0: unknown */
     uint64_t changed_ns;    /* CLOCK_BOOTTIME of the newest event that was taken in */
     uint64_t due_ns;        /* CLOCK_MONOTONIC, while timed */
     uint64_t ask;           /* number of the question that is open; 0: none */

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import subprocess
 from typing import Any
 
 from blackbox import programs
@@ -34,6 +35,19 @@ class Membership(SystemCase):
         new.check_end(odd.pid, ("exit_code", 0))
         old.watch.catch_up()
         self.assertEqual(old.watch.named("process-exited"), [])
+
+    def test_whoever_is_assigned_right_behind_its_exec_is_told_once(self) -> None:
+        block = self.block()
+        sleeps = [subprocess.Popen(["sleep", str(1000 + i)]) for i in range(20)]
+        for sleep in sleeps:
+            block.assign(sleep.pid)
+        for i, sleep in enumerate(sleeps):
+            stay = block.watch.until_added(sleep.pid)
+            self.assertEqual(stay.added["command"], f"sleep {1000 + i}")
+            sleep.kill()
+            sleep.wait()
+            block.check_end(sleep.pid, ("signal", 9))
+        self.assertEqual(block.watch.named("process-exec"), [])
 
     def test_one_that_comes_back_has_two_stays(self) -> None:
         home, away = self.block(), self.block()

@@ -140,8 +140,10 @@ int __wrap_facts_read(struct process_facts *ret, uint32_t pid, unsigned wanted)
         return __real_facts_read(ret, pid, wanted);
     if (!read_fake(&fake, pid, true))
         return -ESRCH;
-    struct process_facts facts = {
-        .pid = pid, .read_ns = boottime_ns(), .stat = stat_of(&fake), .rss_bytes = RSS};
+    struct process_facts facts = {.pid = pid,
+                                  .read_ns = fake.read_ns ? fake.read_ns : boottime_ns(),
+                                  .stat = stat_of(&fake),
+                                  .rss_bytes = RSS};
     if (wanted & FACTS_ARGV && fake.argv_size && fake.state != 'Z') {
         size_t size = fake.argv_size < PROC_ARGV_MAX ? fake.argv_size : PROC_ARGV_MAX;
         char *argv = malloc(size);

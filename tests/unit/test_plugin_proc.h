@@ -20,6 +20,7 @@ struct fake {
     char argv[4200];
     size_t argv_size;
     char cgroup[512]; /* "": unknown */
+    uint64_t read_ns; /* CLOCK_BOOTTIME: when it is read; 0: just when it is */
 };
 
 /* It is there from now on, and so. */

@@ -54,8 +54,10 @@ static struct bench *make_bench(const struct trace *trace)
 
 static void take_line(struct bench *bench, const struct trace_line *line, bool lost)
 {
+    struct fake fake = line->fake;
+    fake.read_ns = line->time_ns;
     if (line->kind == TRACE_PROC)
-        proc_put(&line->fake);
+        proc_put(&fake);
     else if (line->kind == TRACE_GONE)
         proc_take(line->fake.pid);
     else if (lost)
