@@ -33,7 +33,7 @@ class Pages(unittest.TestCase):
 
     def test_every_path_named_in_a_page_is_there(self):
         for page in PAGES:
-            for path in re.findall(r"`((?:base|broker_shim|docs|examples|plugin|schemas|scripts|tests|"
+            for path in re.findall(r"`((?:base|broker_shim|client|docs|examples|plugin|schemas|scripts|tests|"
                                    r"trackers)/[\w./-]+)`", page.read_text()):
                 if "NAME" not in path:
                     self.assertTrue((ROOT / path).exists(), f"{page.name}: {path}")
