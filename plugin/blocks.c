@@ -187,10 +187,7 @@ static void answer_maker(struct module *module, struct block *block, struct trac
     bool created = block->state == BLOCK_MAKING;
     TAILQ_REMOVE(&block->makers, ask, link);
     if (op->result < 0) {
-        control_refuse(ask,
-                       op->result == -EACCES || op->result == -EPERM ? ERRORCODE_NOT_PERMITTED
-                                                                     : ERRORCODE_INTERNAL,
-                       "%s", op->error.message);
+        control_refuse(ask, control_code_of(op->result), "%s", op->error.message);
         return;
     }
     take_places(module, block, op);
@@ -277,7 +274,7 @@ static void on_scope_made(struct tracker_op *op, void *context)
     struct block *block = come_back(module, op);
     struct ask *ask = (struct ask *)(uintptr_t)op->tag;
     if (op->result < 0) {
-        control_refuse(ask, ERRORCODE_INTERNAL, "%s", op->error.message);
+        control_refuse(ask, control_code_of(op->result), "%s", op->error.message);
     } else {
         take_places(module, block, op);
         blocks_assign(module, block, ask);
@@ -580,8 +577,8 @@ void blocks_remove(struct module *module, struct block *block, const char *reaso
     module_log(module, WPS_LOG_ERROR, "cannot watch block %s for its end: %s", block->id,
                strerror(-r));
     if (ask)
-        control_refuse(ask, r == -EMFILE || r == -ENOSPC ? ERRORCODE_LIMIT : ERRORCODE_INTERNAL,
-                       "cannot watch the block for its end: %s", strerror(-r));
+        control_refuse(ask, control_code_of(r), "cannot watch the block for its end: %s",
+                       strerror(-r));
 }
 
 /* ---- beginning and end of the module ---- */
