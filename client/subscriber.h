@@ -44,8 +44,8 @@ void subscriber_close(struct subscriber **self_p);
 /* Subscribes to an event in these scopes: exact ones, or star scopes, which have a part that is `*`
  * (any one part) or, at the end, `**` (all the rest). An event without scopes is in none of them.
  * There is one subscription to an event: a second one takes its place, and what both want arrives
- * without a gap. The strings are copied. -EINVAL: no name, or a scope that is none; -ENOMEM: what
- * was subscribed to before still is. */
+ * without a gap. The strings are copied; each event takes time in proportion to their number.
+ * -EINVAL: no name, or a scope that is none; -ENOMEM: what was subscribed to before still is. */
 int subscriber_subscribe(struct subscriber *self, const char *event, const char *const *scopes,
                          size_t n_scopes, struct wps_error *error);
 

@@ -25,8 +25,13 @@ enum { WORDS_MAX = 20000, LINE_SIZE = 1 << 20 };
 static size_t split(char *line, const char **words)
 {
     size_t n = 0;
-    for (char *word = strtok(line, " \n"); word && n < WORDS_MAX; word = strtok(NULL, " \n"))
-        words[n++] = word;
+    char before = ' ';
+    for (char *c = line; *c && n < WORDS_MAX; before = *c++) {
+        if (*c == ' ' || *c == '\n')
+            *c = '\0';
+        else if (before == ' ' || before == '\0')
+            words[n++] = c;
+    }
     return n;
 }
 
