@@ -111,6 +111,49 @@ class Python(Example):
         self.assertEqual(script.wait(DEADLINE), 0)
 
 
+class Programs(Example):
+    """The small programs of examples/ that pages name."""
+
+    def program(self, name, *words):
+        return subprocess.run([PYTHON, "-B", ROOT / "examples" / name, *words], text=True,
+                              capture_output=True, timeout=DEADLINE,
+                              env=os.environ | {"WPS_RUNTIME_DIR": self.runtime})
+
+    def test_ask_does_what_its_usage_shows(self):
+        self.with_module()
+        child = self.child("sleep", "1000")
+        usage = self.program("ask.py", "--help").stdout
+        lines = re.findall(r"^ +ask\.py (.+)$", usage, re.M)
+        self.assertGreaterEqual(len(lines), 4)
+        for line in lines:
+            ended = self.program("ask.py", *line.replace(str(PID_IN_PAGES), str(child.pid)).split())
+            self.assertEqual(ended.returncode, 0, f"{line}: {ended.stderr}")
+            self.assertIsInstance(json.loads(ended.stdout), dict)
+        self.assertEqual(child.wait(DEADLINE), -signal.SIGKILL, "the last one ended it")
+
+    def test_ask_says_what_the_broker_refuses(self):
+        self.with_module()
+        ended = self.program("ask.py", "ensure_tracker", "block_id=not/allowed")
+        self.assertEqual((ended.returncode, ended.stdout), (1, ""))
+        self.assertIn("ask.py: invalid_argument: data.block_id", ended.stderr)
+
+    def test_watch_shows_who_is_there_and_what_happens(self):
+        self.with_module()
+        child = self.demo()
+        watch = subprocess.Popen([PYTHON, "-u", "-B", ROOT / "examples" / "watch.py", "demo"],
+                                 text=True, stdout=subprocess.PIPE,
+                                 env=os.environ | {"WPS_RUNTIME_DIR": self.runtime})
+        self.addCleanup(watch.stdout.close)
+        self.addCleanup(watch.wait)
+        self.addCleanup(watch.kill)
+        self.line_with(watch, "demo: 1 processes")
+        self.line_with(watch, "sleep 1000")
+        self.ask_ok("kill_tree", {"block_id": "demo"}, self.control)
+        self.line_with(watch, str(child.pid))
+        watch.send_signal(signal.SIGINT)
+        self.assertEqual(watch.wait(DEADLINE), 0)
+
+
 class Messages(Example):
     @unittest.skipUnless(jsonschema, "python3-jsonschema is not installed")
     def test_every_event_fits_its_schema(self):
