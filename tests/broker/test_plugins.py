@@ -226,12 +226,14 @@ class Reload(BrokerTest):
         broker = self.broker("--config", config)
         broker.signal(signal.SIGHUP)
         broker.wait_line("reloaded: one")
+        broker.wait_line("echo has taken its options")
         self.assertNotIn("older-minor: its options have changed", broker.log())
         self.configure(older + '    colour = "red"\n' + self.echo_with("greeting", "two"))
         for _ in range(2):  # what runs is still the old, so it is said again
             broker.signal(signal.SIGHUP)
             broker.wait_line("older-minor: its options have changed, and it takes none while it runs")
             broker.wait_line("reloaded: two")
+            broker.wait_line("echo has taken its options")  # else it is busy, and says so
 
     def test_a_broken_file_changes_nothing(self):
         config = self.configure(self.echo_with("greeting", "one"))
