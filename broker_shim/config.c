@@ -254,8 +254,9 @@ const char *config_change(struct config *self, const struct config *next)
 
 static void help_line(FILE *out, const char *name, const char *value, const char *text)
 {
-    char left[64];
-    snprintf(left, sizeof left, "--%s%s%s", name, *value ? "=" : "", value);
+    char left[64] = "";
+    if (*name)
+        snprintf(left, sizeof left, "--%s%s%s", name, *value ? "=" : "", value);
     fprintf(out, "  %-32s %s\n", left, text);
 }
 
@@ -283,8 +284,8 @@ void config_help(FILE *out)
           "  wpsd --check-plugin FILE[,key=value...]\n"
           "\n",
           out);
-    help_line(out, "plugin", "FILE[,key=value...]", "");
-    help_line(out, "", "", "load this plugin, with these options; may be repeated");
+    help_line(out, "plugin", "FILE[,key=value...]", "load this plugin, with these options; may be");
+    help_line(out, "", "", "repeated");
     help_line(out, "optional-plugin", "FILE[,...]", "the same; go on without it if it fails");
     help_line(out, "check-plugin", "FILE[,...]", "say what it is, or why it cannot be loaded");
     help_line(out, "config", "FILE", "read options from this ZPL file; names as below, and");

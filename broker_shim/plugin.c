@@ -160,10 +160,6 @@ int plugin_reload(void *context, struct wps_error *error)
 {
     struct plugin *self = context;
     char theirs[sizeof error->message] = "";
-    if (!self->module.plugin.reload)
-        return wps_error_set(error, -EOPNOTSUPP,
-                             "plugin %s: it takes no options while it runs: restart the broker",
-                             plugin_name(self));
     int result = self->module.plugin.reload(self->instance, self->spec.options,
                                             self->spec.n_options, theirs, sizeof theirs);
     if (result != 0)

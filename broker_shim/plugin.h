@@ -38,7 +38,7 @@ int plugin_open(void *self, struct wps_error *error);
 /* Starts it and asks for its endpoints. */
 int plugin_start(void *self, struct wps_error *error);
 
-/* Hands it its options anew. -EOPNOTSUPP: it takes none while it runs. */
+/* Hands it its options anew. Only for one that has a `reload`. */
 int plugin_reload(void *self, struct wps_error *error);
 
 /* Stops it, with the deadline of its options. */

@@ -353,6 +353,13 @@ static void renew_options(struct life *life, const struct plugin_spec *spec)
                     plugin_name(&life->plugin));
         return;
     }
+    if (!life->plugin.module.plugin.reload) {
+        if (!plugin_spec_same_options(spec, &life->plugin.spec))
+            log_warning("plugin %s: its options have changed, and it takes none while it runs: "
+                        "restart the broker",
+                        plugin_name(&life->plugin));
+        return;
+    }
     if (plugin_spec_copy(&copy, spec) < 0) {
         log_error("plugin %s: no memory for its options", plugin_name(&life->plugin));
         return;

@@ -71,6 +71,17 @@ int plugin_spec_copy(struct plugin_spec *ret, const struct plugin_spec *from)
     return result;
 }
 
+bool plugin_spec_same_options(const struct plugin_spec *a, const struct plugin_spec *b)
+{
+    if (a->n_options != b->n_options)
+        return false;
+    for (size_t i = 0; i < a->n_options; i++)
+        if (strcmp(a->options[i].key, b->options[i].key) != 0 ||
+            strcmp(a->options[i].value, b->options[i].value) != 0)
+            return false;
+    return true;
+}
+
 void plugin_spec_clear(struct plugin_spec *self)
 {
     for (size_t i = 0; i < self->n_options; i++) {

@@ -28,6 +28,9 @@ int plugin_spec_add(struct plugin_spec *self, const char *key, const char *value
 /* -ENOMEM. */
 int plugin_spec_copy(struct plugin_spec *ret, const struct plugin_spec *from);
 
+/* True where both have the same options in the same order. */
+bool plugin_spec_same_options(const struct plugin_spec *a, const struct plugin_spec *b);
+
 /* Frees what it owns. A zeroed one is fine. */
 void plugin_spec_clear(struct plugin_spec *self);
 

@@ -44,21 +44,6 @@ bool assign_is_root(const struct module *module, const struct process *process)
     return false;
 }
 
-static enum errorcode code_of(int result)
-{
-    switch (result) {
-    case -ESRCH:
-        return ERRORCODE_NO_SUCH_PROCESS;
-    case -EPERM:
-    case -EACCES:
-        return ERRORCODE_NOT_PERMITTED;
-    case -EOPNOTSUPP:
-        return ERRORCODE_NOT_SUPPORTED;
-    default:
-        return ERRORCODE_INTERNAL;
-    }
-}
-
 static void answer(struct assignment *assignment)
 {
     struct module *module = assignment->module;
@@ -124,7 +109,7 @@ static void refuse(struct assignment *assignment, const struct tracker_op *op)
     struct module *module = assignment->module;
     struct block *block = assignment->block;
     LIST_REMOVE(assignment, link);
-    control_refuse(assignment->ask, code_of(op->result), "%s", op->error.message);
+    control_refuse(assignment->ask, control_code_of(op->result), "%s", op->error.message);
     free(assignment);
     block->busy--;
     blocks_assigned(module, block);

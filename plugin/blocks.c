@@ -167,10 +167,7 @@ static void answer_maker(struct module *module, struct block *block, struct trac
     bool created = block->state == BLOCK_MAKING;
     TAILQ_REMOVE(&block->makers, ask, link);
     if (op->result < 0) {
-        control_refuse(ask,
-                       op->result == -EACCES || op->result == -EPERM ? ERRORCODE_NOT_PERMITTED
-                                                                     : ERRORCODE_INTERNAL,
-                       "%s", op->error.message);
+        control_refuse(ask, control_code_of(op->result), "%s", op->error.message);
         return;
     }
     take_places(module, block, op);
@@ -258,7 +255,7 @@ static void on_scope_made(struct tracker_op *op, void *context)
     struct block *block = blocks_come_back(module, op);
     struct ask *ask = (struct ask *)(uintptr_t)op->tag;
     if (op->result < 0) {
-        control_refuse(ask, ERRORCODE_INTERNAL, "%s", op->error.message);
+        control_refuse(ask, control_code_of(op->result), "%s", op->error.message);
     } else {
         take_places(module, block, op);
         blocks_assign(module, block, ask);

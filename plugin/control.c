@@ -88,6 +88,25 @@ static void refuse(struct control *control, const struct frame *frames, size_t n
     send_body(control, frames, n_frames);
 }
 
+enum errorcode control_code_of(int result)
+{
+    switch (result) {
+    case -ESRCH:
+        return ERRORCODE_NO_SUCH_PROCESS;
+    case -EPERM:
+    case -EACCES:
+        return ERRORCODE_NOT_PERMITTED;
+    case -EOPNOTSUPP:
+        return ERRORCODE_NOT_SUPPORTED;
+    case -EMFILE:
+    case -ENFILE:
+    case -ENOSPC:
+        return ERRORCODE_LIMIT;
+    default:
+        return ERRORCODE_INTERNAL;
+    }
+}
+
 void control_refuse(struct ask *ask, enum errorcode code, const char *format, ...)
 {
     char sentence[1024];

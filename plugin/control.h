@@ -54,6 +54,8 @@ bool control_work(struct control *control);
 struct wire_out *control_reply(struct ask *ask);
 /* Sends it and frees the ask. */
 void control_send(struct ask *ask);
+/* The code that an operation's failure (a negative errno) has in an answer. */
+enum errorcode control_code_of(int result);
 /* Answers with an error and frees the ask. */
 void control_refuse(struct ask *ask, enum errorcode code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -280,6 +280,6 @@ void blocks_remove(struct module *module, struct block *block, const char *reaso
     module_log(module, WPS_LOG_ERROR, "cannot watch block %s for its end: %s", block->id,
                strerror(-r));
     if (ask)
-        control_refuse(ask, r == -EMFILE || r == -ENOSPC ? ERRORCODE_LIMIT : ERRORCODE_INTERNAL,
-                       "cannot watch the block for its end: %s", strerror(-r));
+        control_refuse(ask, control_code_of(r), "cannot watch the block for its end: %s",
+                       strerror(-r));
 }

@@ -73,8 +73,6 @@ class Lives(BrokerTest):
         info = self.ask_ok("brokerinfo")["plugins"][0]
         self.assertEqual((info["version"], info["state"]), ("0.9", "running"))
         self.assertEqual(info["endpoints"], {})
-        broker.signal(signal.SIGHUP)  # it has no reload: nothing behind its struct is called
-        broker.wait_line("takes no options while it runs")
 
     def test_the_same_file_twice_is_refused(self):
         broker = self.start("--plugin", fixture("echo"), "--plugin", fixture("echo"))
@@ -220,6 +218,22 @@ class Reload(BrokerTest):
         broker.signal(signal.SIGHUP)
         broker.wait_line("name: cannot be changed while running")
         self.assertEqual(self.ask_ok("brokerinfo")["plugins"][0]["state"], "running")
+
+    def test_one_without_reload_is_left_alone_and_a_change_is_said(self):
+        """Nothing behind its shorter struct is called."""
+        older = f'plugin = "{fixture("older_minor")}"\n'
+        config = self.configure(older + self.echo_with("greeting", "one"))
+        broker = self.broker("--config", config)
+        broker.signal(signal.SIGHUP)
+        broker.wait_line("reloaded: one")
+        broker.wait_line("echo has taken its options")
+        self.assertNotIn("older-minor: its options have changed", broker.log())
+        self.configure(older + '    colour = "red"\n' + self.echo_with("greeting", "two"))
+        for _ in range(2):  # what runs is still the old, so it is said again
+            broker.signal(signal.SIGHUP)
+            broker.wait_line("older-minor: its options have changed, and it takes none while it runs")
+            broker.wait_line("reloaded: two")
+            broker.wait_line("echo has taken its options")  # else it is busy, and says so
 
     def test_a_broken_file_changes_nothing(self):
         config = self.configure(self.echo_with("greeting", "one"))

@@ -5,6 +5,8 @@
     ```language
     text
     ```
+
+What no test can run says why not: <!-- not run: REASON -->
 """
 
 import os
@@ -20,6 +22,7 @@ os.environ["WPSD_SANITIZE"] = os.environ.get("DOCS_SANITIZE", "")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 MARKED = re.compile(r"<!-- tests/docs/(\w+\.py)(?:: (.*?))? -->\n+```(\w*)\n(.*?)^```$", re.M | re.S)
 MARK = re.compile(r"^<!-- tests/docs/", re.M)
+FENCE = re.compile(r"^```.*?^```$", re.M | re.S)
 
 
 def examples(kind, page=None):
@@ -41,3 +44,20 @@ def table_keys(page, heading):
     text = (ROOT / "docs" / page).read_text().split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
     rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
     return [key for row in rows for key in re.findall(r"`([^`]+)`", row)]
+
+
+def rows_of(text, heading):
+    """The table below a heading: the cells of each row by the word in its first one. A cell may name
+    several, then each has the others' cells in its place."""
+    section = text.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    found = {}
+    for line in section.splitlines():
+        if not line.startswith("| `"):
+            continue
+        first, *cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        names = re.findall(r"`([^`]+)`", first)
+        for i, name in enumerate(names):
+            of = [cell.split(", ")[i] if len(names) > 1 and cell.count(", ") == len(names) - 1
+                  else cell for cell in cells]
+            found[name] = of
+    return found

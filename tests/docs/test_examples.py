@@ -111,6 +111,49 @@ class Python(Example):
         self.assertEqual(script.wait(DEADLINE), 0)
 
 
+class Programs(Example):
+    """The small programs of examples/ that pages name."""
+
+    def program(self, name, *words):
+        return subprocess.run([PYTHON, "-B", ROOT / "examples" / name, *words], text=True,
+                              capture_output=True, timeout=DEADLINE,
+                              env=os.environ | {"WPS_RUNTIME_DIR": self.runtime})
+
+    def test_ask_does_what_its_usage_shows(self):
+        self.with_module()
+        child = self.child("sleep", "1000")
+        usage = self.program("ask.py", "--help").stdout
+        lines = re.findall(r"^ +ask\.py (.+)$", usage, re.M)
+        self.assertGreaterEqual(len(lines), 4)
+        for line in lines:
+            ended = self.program("ask.py", *line.replace(str(PID_IN_PAGES), str(child.pid)).split())
+            self.assertEqual(ended.returncode, 0, f"{line}: {ended.stderr}")
+            self.assertIsInstance(json.loads(ended.stdout), dict)
+        self.assertEqual(child.wait(DEADLINE), -signal.SIGKILL, "the last one ended it")
+
+    def test_ask_says_what_the_broker_refuses(self):
+        self.with_module()
+        ended = self.program("ask.py", "ensure_tracker", "block_id=not/allowed")
+        self.assertEqual((ended.returncode, ended.stdout), (1, ""))
+        self.assertIn("ask.py: invalid_argument: data.block_id", ended.stderr)
+
+    def test_watch_shows_who_is_there_and_what_happens(self):
+        self.with_module()
+        child = self.demo()
+        watch = subprocess.Popen([PYTHON, "-u", "-B", ROOT / "examples" / "watch.py", "demo"],
+                                 text=True, stdout=subprocess.PIPE,
+                                 env=os.environ | {"WPS_RUNTIME_DIR": self.runtime})
+        self.addCleanup(watch.stdout.close)
+        self.addCleanup(watch.wait)
+        self.addCleanup(watch.kill)
+        self.line_with(watch, "demo: 1 processes")
+        self.line_with(watch, "sleep 1000")
+        self.ask_ok("kill_tree", {"block_id": "demo"}, self.control)
+        self.line_with(watch, str(child.pid))
+        watch.send_signal(signal.SIGINT)
+        self.assertEqual(watch.wait(DEADLINE), 0)
+
+
 class Messages(Example):
     @unittest.skipUnless(jsonschema, "python3-jsonschema is not installed")
     def test_every_event_fits_its_schema(self):
@@ -221,6 +264,26 @@ class Plugin(Example):
         self.assertEqual(first["event"], "clock:tick")
         self.assertEqual(self.next_event(socket)[1]["data"], (first["data"] + 1) % 128)
 
+    def test_the_cmake_package_of_the_page_builds_and_installs_it(self):
+        if not shutil.which("cmake"):
+            self.skipTest("cmake is not installed")
+        source, build, usr = (pathlib.Path(self.home, name) for name in ("source", "build", "usr2"))
+        source.mkdir()
+        (source / "clock.c").write_text(self.source)
+        (source / "CMakeLists.txt").write_text(
+            "cmake_minimum_required(VERSION 3.22)\nproject(clock LANGUAGES C)\n"
+            + one("cmake", "plugins.md", "package"))
+        for words in (["--install", BUILD, "--prefix", usr],
+                      ["-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={usr}"],
+                      ["--build", build], ["--install", build, "--prefix", usr]):
+            ended = subprocess.run(["cmake", *words], text=True, stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, timeout=3 * DEADLINE)
+            self.assertEqual(ended.returncode, 0, ended.stdout)
+        (plugin,) = usr.rglob("wps/plugins/*clock.so")
+        ended = subprocess.run([WPSD, "--check-plugin", plugin], text=True, capture_output=True,
+                               timeout=DEADLINE)
+        self.assertEqual(ended.returncode, 0, ended.stderr)
+
     def test_it_refuses_what_it_does_not_know(self):
         broker = self.start("--plugin", f"{self.build()},colour=red")
         self.assertEqual(broker.wait_end(), 3)
@@ -244,6 +307,94 @@ class Configuration(Example):
                    for plugin in self.ask_ok("brokerinfo")["plugins"]}
         self.assertEqual(set(running), {"proctrack", "state_file"})
         self.assertEqual(len(set(running.values())), 1)
+
+
+class Shell(Example):
+    """Lines for a shell, run as they stand, where `build` is this build."""
+
+    def setUp(self):
+        super().setUp()
+        pathlib.Path(self.home, "build").symlink_to(BUILD)
+        self.temporary = pathlib.Path(self.home, "tmp")
+        self.temporary.mkdir()
+
+    def sh(self, text):
+        """A shell at work on that, ended with all that it started."""
+        process = subprocess.Popen(["sh", "-e", "-c", text], cwd=self.home, text=True,
+                                   start_new_session=True, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                   env=os.environ | {"TMPDIR": str(self.temporary)})
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(self.signal_all, process, signal.SIGKILL)
+        return process
+
+    @staticmethod
+    def signal_all(process, number):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            pass
+
+    def until(self, reached, what):
+        """Waits for what only looking can tell: a file that a program writes."""
+        end = time.monotonic() + DEADLINE
+        while not (result := reached()):
+            self.assertLess(time.monotonic(), end, what)
+        return result
+
+    def test_the_broker_of_the_readme_starts_by_hand(self):
+        broker = self.sh(one("sh", "README.md", "by-hand"))
+        line = self.line_with(broker, ": ")
+        while "ready: " not in line:
+            if "start failed" in line and "netlink" in line:
+                self.skipTest(line)
+            line = self.line_with(broker, ": ")
+        (runtime,) = self.temporary.iterdir()
+        self.control = self.connect(zmq.REQ, f"ipc://{runtime}/control")
+        self.assertEqual(self.ask_ok("describe", None, self.control)["feed"], "netlink")
+        self.signal_all(broker, signal.SIGTERM)
+        broker.wait(DEADLINE)
+
+    def test_the_trace_of_a_pid_is_found_as_the_page_says(self):
+        start, look = one("sh", "CONTRIBUTING.md", "trace").splitlines()
+        broker = self.sh(start)
+        log = pathlib.Path(self.home, "trace.log")
+        self.until(lambda: log.exists() and "ready: " in log.read_text(), "the broker is not ready")
+        (runtime,) = self.temporary.iterdir()
+        self.control = self.connect(zmq.REQ, f"ipc://{runtime}/control")
+        child = self.demo()
+        self.signal_all(broker, signal.SIGTERM)
+        broker.wait(DEADLINE)
+        found = self.sh(look.replace(str(PID_IN_PAGES), str(child.pid))).communicate()[0]
+        self.assertRegex(found, rf"trace proctrack: pid {child.pid} of demo: unborn \+ join -> ")
+
+    def test_one_criterion_program_is_run_alone(self):
+        if not (BUILD / "test_trackers_life").exists():
+            self.skipTest("Criterion is not there, or does not work with this sanitizer")
+        program = self.sh(one("sh", "CONTRIBUTING.md", "one-program"))
+        out = program.communicate(timeout=DEADLINE)[0]
+        self.assertEqual(program.returncode, 0, out)
+        self.assertRegex(out, r"Tested: *(\x1b\S*)?[1-9]")
+
+    def test_the_two_scripts_know_the_arguments_that_are_shown(self):
+        pages = (ROOT / "README.md").read_text() + (ROOT / "CONTRIBUTING.md").read_text()
+        for script in ("./run", "./test"):
+            usage = subprocess.run([script, "--help"], cwd=ROOT, text=True, capture_output=True,
+                                   check=True, timeout=DEADLINE).stdout
+            for line in re.findall(rf"^(?:\w+=\w+ )?{re.escape(script)}\b(.*)$", pages, re.M):
+                for option in re.findall(r" (--[a-z-]*)", line.split("#")[0]):
+                    self.assertIn(option, usage, script + line)
+
+    def test_the_tests_and_cases_that_are_shown_exist(self):
+        page = (ROOT / "CONTRIBUTING.md").read_text() + (ROOT / "test").read_text()
+        for pattern in re.findall(r"\./test [-a-z ]*?(\w+\.\w+)", page):
+            found = subprocess.run(["ctest", "--test-dir", BUILD, "-N", "-R", pattern], text=True,
+                                   capture_output=True, check=True, timeout=DEADLINE).stdout
+            self.assertRegex(found, r"Total Tests: [1-9]", pattern)
+        for case, suite in re.findall(r"PROCTRACK_CASE=(\w+) .*system\.(\w+)", page):
+            source = (ROOT / "tests" / "system" / f"test_{suite}.py").read_text()
+            self.assertRegex(source, rf"def test_\w*{case}", f"{case} of {suite}")
 
 
 STEP = re.compile(r"trace proctrack: pid (\d+) of demo: (\S+) \+ (\S+) -> (\S+)$", re.M)

@@ -5,7 +5,8 @@ import re
 import subprocess
 import unittest
 
-from pages import MARK, MARKED, PAGES, ROOT, BUILD, one, table_keys
+import pages
+from pages import BUILD, FENCE, MARK, MARKED, MODULE, PAGES, ROOT, one, table_keys
 
 
 def wpsd_help():
@@ -14,10 +15,14 @@ def wpsd_help():
 
 
 def rows_of(page, heading):
-    text = (ROOT / "docs" / page).read_text().split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()
-            if line.startswith("| `")]
-    return {row[0].strip("`"): row[1:] for row in rows}
+    return pages.rows_of((ROOT / "docs" / page).read_text(), heading)
+
+
+def check_plugin(*options):
+    """Exit status and what is said of the module with these options."""
+    ended = subprocess.run([BUILD / "wpsd", "--check-plugin", ",".join([str(MODULE), *options])],
+                           text=True, capture_output=True, timeout=60)
+    return ended.returncode, ended.stderr
 
 
 class Pages(unittest.TestCase):
@@ -26,6 +31,16 @@ class Pages(unittest.TestCase):
             text = page.read_text()
             self.assertEqual(len(MARK.findall(text)), len(MARKED.findall(text)), page)
 
+    def test_every_block_of_code_is_run_or_says_why_not(self):
+        for page in PAGES:
+            text = page.read_text()
+            for fence in FENCE.finditer(text):
+                before = text[:fence.start()].rstrip().splitlines()[-1]
+                self.assertRegex(before, r"^<!-- (tests/docs/\w+\.py: .+|not run: .+) -->$",
+                                 f"{page.name}: {fence[0]}")
+            self.assertEqual(re.findall(r"\n\n {4}\S.*", FENCE.sub("", text)), [],
+                             f"{page.name}: code without a fence")
+
     def test_every_link_between_pages_leads_somewhere(self):
         for page in PAGES:
             for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
@@ -33,13 +48,16 @@ class Pages(unittest.TestCase):
 
     def test_every_path_named_in_a_page_is_there(self):
         for page in PAGES:
-            for path in re.findall(r"`((?:base|broker_shim|docs|examples|plugin|schemas|scripts|tests|"
+            for path in re.findall(r"`((?:base|broker_shim|client|docs|examples|plugin|schemas|scripts|tests|"
                                    r"trackers)/[\w./-]+)`", page.read_text()):
                 if "NAME" not in path:
                     self.assertTrue((ROOT / path).exists(), f"{page.name}: {path}")
 
 
 class Configuration(unittest.TestCase):
+    options = rows_of("configuration.md", "Options of the module")
+    in_readme = pages.rows_of((ROOT / "README.md").read_text(), "By hand")
+
     def test_the_options_of_wpsd_are_those_of_its_help_with_their_presets(self):
         first, options = wpsd_help().split("Options, with their presets")
         told = dict(re.findall(r"^  --([a-z-]+)=\S+ +[^\n]*?(?:\(([^()\n]+)\))?$", options, re.M))
@@ -60,16 +78,41 @@ class Configuration(unittest.TestCase):
         table = re.findall(r"^\| (\d+) \| (.*?) \|$", page, re.M)
         self.assertEqual([number for number, _ in table], re.findall(r"(?:^|; )(\d+) ", text))
 
-    def test_the_options_of_the_module_are_those_of_its_table(self):
+    def test_the_options_of_the_module_are_those_that_it_names(self):
+        status, said = check_plugin("no-such-option=1")
+        self.assertEqual(status, 3)
+        known = re.search(r"there are ([a-z, -]+)", said)[1].split(", ")
+        self.assertEqual(sorted(self.options), sorted(known))
+        self.assertEqual(sorted(self.in_readme), sorted(known))
+
+    def test_their_presets_are_the_same_in_both_tables_and_in_the_code(self):
         source = (ROOT / "plugin" / "options.c").read_text()
-        rows = source.split("static const struct row rows[] = {", 1)[1].split("};", 1)[0]
-        known = re.findall(r'^\s*\{"([a-z-]+)"', rows, re.M)
-        self.assertEqual(sorted(rows_of("configuration.md", "Options of the module")), sorted(known))
-        for name, kind, least, most in re.findall(
-                r'\{"([a-z-]+)", (NUMBER), [^}]*?\.min = (\d+), \.max = (\d+)\}', rows):
-            told = " ".join(rows_of("configuration.md", "Options of the module")[name])
-            if re.search(r"\d+ to \d+", told):
-                self.assertIn(f"{least} to {most}", told, name)
+        presets = re.search(r"struct options defaults = \{(.*?)\};", source, re.S)[1]
+        code = {name.replace("_", "-"): value
+                for name, value in re.findall(r"\.(\w+) = (\d+)", presets)}
+        for name, (preset, *_) in self.options.items():
+            told = re.sub(r".*, (\d+)$", r"\1", preset.strip("`"))
+            self.assertEqual(self.in_readme[name][0].strip("`"), told, name)
+            if told.isdigit() and name != "feed-buffer-kib":  # that one is its feed's
+                self.assertEqual(code.get(name, "0"), told, name)
+        for file in ("bpf.c", "netlink.c"):
+            feed = (ROOT / "trackers" / "feeds" / file).read_text()
+            kib = re.search(r"_KIB_DEFAULT = (\d+) \* (\d+)", feed)
+            self.assertIn(str(int(kib[1]) * int(kib[2])), self.options["feed-buffer-kib"][0], file)
+
+    def test_they_take_the_values_that_are_told_and_no_others(self):
+        for name, (preset, told) in self.options.items():
+            words = [] if "-" in name and name != "on-exit" else re.findall(r"`(\w+)`", preset + told)
+            for word in words:
+                self.assertEqual(check_plugin(f"{name}={word}")[0], 0, f"{name}={word}")
+            if words:
+                self.assertEqual(check_plugin(f"{name}=other")[0], 3, name)
+            if limits := re.search(r"(?:(\d+) to|up to) (\d+)", told):
+                least, most = int(limits[1] or 0), int(limits[2])
+                for value, right in ((least, True), (most, True), (least - 1, False),
+                                     (most + 1, False)):
+                    status, said = check_plugin(f"{name}={value}")
+                    self.assertEqual(status, 0 if right else 3, f"{name}={value}: {said}")
 
     def test_the_trackers_and_feeds_are_those_of_the_build(self):
         page = rows_of("configuration.md", "Options of the module")

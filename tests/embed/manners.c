@@ -2,8 +2,9 @@
 
 /*
  * The example host, watched: does what it loads leave its process alone? It runs the whole of
- * examples/plain_host/plain_host.c (as `plain_host_main`) and compares before and after: handlers,
- * masks, umask, working directory, locale, descriptors and threads. Meanwhile it counts
+ * examples/plain_host/plain_host.c (as `plain_host_main`), as often as a first argument --rounds=N
+ * says, and compares before and after: handlers, masks, umask, working directory, locale,
+ * descriptors and threads. Meanwhile it counts
  *
  *   - calls that change one of these or register with atexit: they are defined here once more, so
  *     that the loaded objects find these and not libc's;
@@ -29,6 +30,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+enum { WORDS_MAX = 32 };
 
 int plain_host_main(int argc, char **argv);
 
@@ -210,13 +213,27 @@ static void *wait_for_children(void *argument)
     return NULL;
 }
 
-static void run(int argc, char **argv)
+/* One life of the host, which may cut up its arguments. */
+static void run_once(int argc, char **argv)
 {
-    watching = true;
-    int status = plain_host_main(argc, argv);
-    watching = false;
+    char *words[WORDS_MAX + 1] = {NULL};
+    for (int i = 0; i < argc; i++)
+        words[i] = strdup(argv[i]);
+    char *kept[WORDS_MAX + 1];
+    memcpy(kept, words, sizeof kept);
+    int status = plain_host_main(argc, words);
     if (status != 0)
         failed("the host ended with %d", status);
+    for (int i = 0; i < argc; i++)
+        free(kept[i]);
+}
+
+static void run(long rounds, int argc, char **argv)
+{
+    watching = true;
+    for (long round = 0; round < rounds && !failures; round++)
+        run_once(argc, argv);
+    watching = false;
 }
 
 int main(int argc, char **argv)
@@ -239,17 +256,17 @@ int main(int argc, char **argv)
     if (child < 0 || pthread_create(&waiter, NULL, wait_for_children, &child) != 0)
         abort();
 
-    /* The options are the host's to cut up. The first time libraries are loaded; they stay. */
-    char *again[32] = {NULL};
-    if (argc > 31)
+    if (argc < 2 || argc > WORDS_MAX || strncmp(argv[1], "--rounds=", 9) != 0)
         return 64;
-    for (int i = 0; i < argc; i++)
-        again[i] = strdup(strncmp(argv[i], "--rounds=", 9) == 0 ? "--rounds=2" : argv[i]);
+    long rounds = strtol(argv[1] + 9, NULL, 10);
+    argv[1] = argv[0];
+    argc--, argv++;
+    /* The first time libraries are loaded; they stay. */
     struct state before, after;
-    run(argc, again);
+    run(2, argc, argv);
     int children_before = sigchlds;
     take(&before);
-    run(argc, argv);
+    run(rounds, argc, argv);
     take(&after);
     compare(&before, &after);
     if (children_before != 0 || sigchlds != 0)
@@ -259,8 +276,6 @@ int main(int argc, char **argv)
     pthread_join(waiter, NULL);
     if (sigchlds != 1)
         failed("the end of the host's own child gave %d SIGCHLD", (int)sigchlds);
-    for (int i = 0; i < argc; i++)
-        free(again[i]);
     printf("descriptors %d %d, threads %d %d, SIGCHLD %d, atexit of libraries %d\n",
            before.descriptors, after.descriptors, before.threads, after.threads, (int)sigchlds,
            (int)atexits_of_libraries);

@@ -88,13 +88,15 @@ class Install(unittest.TestCase):
         self.addCleanup(shutil.rmtree, runtime, ignore_errors=True)
         broker = subprocess.Popen([self.wpsd, "--plugin", plugin], stderr=subprocess.PIPE, text=True,
                                   env=os.environ | {"WPS_RUNTIME_DIR": runtime})
+        self.addCleanup(broker.stderr.close)
+        self.addCleanup(broker.wait)
+        self.addCleanup(broker.kill)
         said = []
         for line in broker.stderr:
             said.append(line)
             if "ready" in line:
                 broker.send_signal(signal.SIGTERM)
         self.assertEqual(broker.wait(60), 0, said)
-        broker.stderr.close()
         self.assertIn("hello from out of the tree", "".join(said))
 
     def test_one_line_of_a_shell_is_enough(self):

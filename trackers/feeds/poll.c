@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <linux/types.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,7 @@ struct poll_feed {
     int timer;
     struct watch *watches; /* by pid */
     size_t n_watches, max_watches;
+    int fd_end; /* a pidfd has a smaller number */
     struct proc_clock clock;
 };
 
@@ -142,6 +144,8 @@ static int poll_watch(struct feed *feed, uint32_t pid, uint64_t start_ns)
     _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (pidfd < 0)
         return -errno;
+    if (pidfd >= poll->fd_end)
+        return -EMFILE;
     /* The descriptor holds whoever has the pid now: is it the one that was meant? */
     uint64_t start_ticks = proc_clock_ticks(&poll->clock, start_ns);
     if (proc_stat_read(&stat, pid) < 0 || stat.start_ticks != start_ticks)
@@ -187,8 +191,14 @@ static void poll_close(struct feed *feed)
 static int set_up(struct poll_feed *poll, unsigned poll_ms, struct wps_error *error)
 {
     struct rlimit limit;
-    /* Half of the descriptors are left to sockets and to our host. */
-    poll->max_watches = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur / 2 : 512;
+    size_t descriptors = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
+    if (descriptors > INT_MAX)
+        descriptors = INT_MAX;
+    /* Half of the descriptors are left to sockets and to our host; and where these take more, the
+     * last eighth to files that are open for a moment. The kernel gives the lowest number that is
+     * free, so a high one tells how many are in use. */
+    poll->max_watches = descriptors / 2;
+    poll->fd_end = (int)(descriptors - descriptors / 8);
     poll->clock = proc_clock_now();
     poll->feed.fd = epoll_create1(EPOLL_CLOEXEC);
     poll->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);

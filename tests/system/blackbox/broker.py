@@ -28,8 +28,10 @@ class NotStarted(AssertionError):
 class Broker:
     """Starts on `start`, ends on `stop`, which checks that it ended well and left nothing."""
 
-    def __init__(self, feed: str | None = None, **options: object) -> None:
+    def __init__(self, feed: str | None = None, arguments: tuple[str, ...] = (),
+                 **options: object) -> None:
         self.schemas = Schemas()
+        self.arguments = arguments  # of wpsd, beside the plugin
         self.process: subprocess.Popen[bytes] | None = None
         self.runtime = pathlib.Path(tempfile.mkdtemp(prefix="proctrack-test-"))
         self.options: dict[str, object] = {"poll-ms": 50} | \
@@ -69,7 +71,7 @@ class Broker:
     def start(self) -> None:
         options = [f"{key}={value}" for key, value in self.options.items()]
         plugin = ",".join([os.environ["PROCTRACK_SO"], *options])
-        command = [os.environ["PROCTRACK_WPSD"], "--plugin", plugin]
+        command = [os.environ["PROCTRACK_WPSD"], "--plugin", plugin, *self.arguments]
         if os.environ.get("PROCTRACK_SANITIZE") == "thread" and shutil.which("setarch"):
             command = ["setarch", "-R", *command]  # fails at random where addresses are too random
         environment = os.environ | {"WPS_RUNTIME_DIR": str(self.runtime)}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef BROKER_SCOPES_H
-#define BROKER_SCOPES_H
+#ifndef CLIENT_SCOPES_H
+#define CLIENT_SCOPES_H
 
 /*
  * Scopes and who wants them: the three kinds of subscription that wps knows (all scopes of an

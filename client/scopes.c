@@ -2,7 +2,7 @@
 
 /* Matching of scopes, part by part. */
 
-#include "broker_shim/scopes.h"
+#include "client/scopes.h"
 
 /* Walks over the parts of a scope: there is always at least one. */
 struct parts {

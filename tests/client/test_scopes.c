@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "broker_shim/scopes.h"
+#include "client/scopes.h"
 
 static bool matches(const char *pattern, const char *scope)
 {
