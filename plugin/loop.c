@@ -25,6 +25,7 @@
 #include "plugin/scan.h"
 #include "plugin/setup.h"
 #include "plugin/strangers.h"
+#include "plugin/waits.h"
 
 enum {
     DRAIN = 4096,          /* events at a time, then others get their turn */
@@ -237,6 +238,7 @@ static void init_lists(struct module *module)
     TAILQ_INIT(&module->marked_late);
     TAILQ_INIT(&module->unsent);
     LIST_INIT(&module->assignments);
+    LIST_INIT(&module->waits);
     wire_out_init(&module->out);
     module->scan_mark = 1;
     module->own_pid = (uint32_t)getpid();
@@ -275,6 +277,7 @@ static int unmake_all(struct module *module, uint64_t deadline_ns)
         return r;
     strangers_clear(module);
     lives_clear(module);
+    waits_clear(module);
     control_close(&module->control);
     struct block *block, *next;
     HASH_ITER (by_id, module->registry.blocks, block, next) {

@@ -66,8 +66,8 @@ struct module {
     sd_event *event;
     sd_event_source *feed_source, *settle_timer, *read_timer, *mark_timer, *retry_timer,
         *relief_timer, *scan_timer;
-    int stop_event;                       /* eventfd: the host wants us to stop */
-    bool stopping;                        /* it said so */
+    int stop_event;       /* eventfd: the host wants us to stop */
+    bool stopping;        /* it said so */
     struct gather gather; /* of the feed's events */
 
     struct workers *workers;
@@ -102,6 +102,8 @@ struct module {
     uint32_t own_pid; /* the broker's */
     bool left_out;    /* max-processes was reached: there may be members that are not listed */
     LIST_HEAD(, assignment) assignments;
+    LIST_HEAD(, wait) waits;     /* waits.h */
+    sd_event_source *waits_look; /* null: none was needed yet */
 
     TAILQ_HEAD(, block) marked;      /* by the time of their next block-mark */
     TAILQ_HEAD(, block) marked_late; /* the same, for the second one */

@@ -87,8 +87,9 @@ struct scope {
     struct block *block;
     SLIST_ENTRY(scope) in_block;
     struct kill_turn turn;
-    bool made;       /* the tracker made it: it can be joined. Others have names alone */
-    uint32_t number; /* in the snapshot that was made last (snapshot.h) */
+    unsigned n_processes; /* in it itself */
+    bool made;            /* the tracker made it: it can be joined. Others have names alone */
+    uint32_t number;      /* in the snapshot that was made last (snapshot.h) */
     char name[SUBSCOPE_MAX + 1];
 };
 

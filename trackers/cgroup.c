@@ -28,7 +28,14 @@
 #define BLOCK_PREFIX "b-"
 #define SCOPE_PREFIX "s-"
 
-enum { PREFIX = 2, REMOVE_PATIENCE_MS = 1000, ASSIGN_ROUNDS = 64, KILL_WAIT_MS = 8 };
+enum {
+    PREFIX = 2,
+    REMOVE_PATIENCE_MS = 1000,
+    ASSIGN_ROUNDS = 64,
+    KILL_WAIT_MS = 8,
+    SIGNAL_ROUNDS = 64,
+    FREEZE_WAIT_MS = 100
+};
 
 struct cgroup_tracker {
     struct tracker tracker;
@@ -210,6 +217,74 @@ static int kill_all(struct tracker *tracker, struct tracker_op *op)
                : 0;
 }
 
+/* The descriptor is taken first, then it is looked whether what it stands for is in there, so that
+ * nobody else is signalled. */
+static int signal_one(struct tracker *tracker, struct tracker_op *op, uint32_t pid)
+{
+    _cleanup_free_ char *path = NULL;
+    char block[TRACKER_BLOCK_MAX + 1], scope[TRACKER_SCOPE_MAX + 1];
+    if (pid <= 1 || pid == (uint32_t)getpid() || tracker_has_pid(op, pid))
+        return 0;
+    _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (pidfd < 0 || proc_cgroup_read(&path, pid) < 0 ||
+        !cgroup_locate(tracker, path, block, scope) || strcmp(block, op->block) != 0 ||
+        !tracker_covers(op->scope, text_of(scope)) ||
+        syscall(SYS_pidfd_send_signal, pidfd, op->signal, NULL, 0) < 0)
+        return 0;
+    return tracker_add_pid(op, pid);
+}
+
+/* Rounds until one finds nobody new: who was born meanwhile is signalled too. */
+static int signal_rounds(struct tracker *tracker, struct tracker_op *op, const char *path)
+{
+    for (int round = 0; round < SIGNAL_ROUNDS; round++) {
+        _cleanup_free_ uint32_t *pids = NULL;
+        size_t n = 0, before = op->n_pids;
+        int r = cgroupfs_members(path, &pids, &n);
+        for (size_t i = 0; r == 0 && i < n; i++)
+            r = signal_one(tracker, op, pids[i]);
+        if (r < 0 || op->n_pids == before)
+            return r;
+    }
+    return 0;
+}
+
+static int signal_all(struct tracker *tracker, struct tracker_op *op)
+{
+    char path[TRACKER_PATH_MAX];
+    int r = directory_of(tracker, op->block, op->scope, path);
+    r = r < 0 ? r : signal_rounds(tracker, op, path);
+    if (r == 0 && op->thaws)
+        r = cgroupfs_freeze(path, false, 0);
+    return r < 0 ? wps_error_system(&op->error, r, "cannot signal the processes of block %s",
+                                    op->block)
+                 : 0;
+}
+
+static int freeze(struct tracker *tracker, struct tracker_op *op)
+{
+    char path[TRACKER_PATH_MAX];
+    bool frozen = op->kind == TRACKER_FREEZE;
+    int r = directory_of(tracker, op->block, op->scope, path);
+    r = r < 0 ? r : cgroupfs_freeze(path, frozen, FREEZE_WAIT_MS);
+    return r < 0 ? wps_error_system(&op->error, r, "cannot %s block %s", frozen ? "freeze" : "thaw",
+                                    op->block)
+                 : 0;
+}
+
+static int watch(struct tracker *tracker, struct tracker_op *op)
+{
+    char path[TRACKER_PATH_MAX];
+    int r = directory_of(tracker, op->block, op->scope, path);
+    if (r == 0 && strlen(path) + sizeof "/cgroup.events" > sizeof path)
+        r = -ENAMETOOLONG;
+    if (r < 0)
+        return wps_error_system(&op->error, r, "cannot watch block %s", op->block);
+    strcat(path, "/cgroup.events");
+    op->watch_fd = open(path, O_RDONLY | O_CLOEXEC);
+    return op->watch_fd < 0 ? wps_error_system(&op->error, -errno, "cannot open %s", path) : 0;
+}
+
 static int remove_block(struct tracker *tracker, struct tracker_op *op)
 {
     char path[TRACKER_PATH_MAX];
@@ -374,6 +449,13 @@ static int cgroup_run(struct tracker *tracker, struct tracker_op *op)
         return scan(tracker, op);
     case TRACKER_KILL:
         return kill_all(tracker, op);
+    case TRACKER_SIGNAL:
+        return signal_all(tracker, op);
+    case TRACKER_FREEZE:
+    case TRACKER_THAW:
+        return freeze(tracker, op);
+    case TRACKER_WATCH:
+        return watch(tracker, op);
     case TRACKER_REMOVE:
         return remove_block(tracker, op);
     case TRACKER_LIST:

@@ -130,7 +130,8 @@ int cgroupfs_move(const char *directory, uint32_t pid)
     return write_file(directory, "cgroup.procs", text);
 }
 
-bool cgroupfs_is_empty(const char *directory)
+/* True where cgroup.events has this line, or is gone. */
+static bool says(const char *directory, const char *wanted)
 {
     char path[4200], line[64];
     snprintf(path, sizeof path, "%s/cgroup.events", directory);
@@ -138,9 +139,27 @@ bool cgroupfs_is_empty(const char *directory)
     if (!file)
         return errno == ENOENT || errno == ENODEV;
     while (fgets(line, sizeof line, file))
-        if (strcmp(line, "populated 0\n") == 0)
+        if (strcmp(line, wanted) == 0)
             return true;
     return ferror(file) && errno == ENODEV;
+}
+
+bool cgroupfs_is_empty(const char *directory)
+{
+    return says(directory, "populated 0\n");
+}
+
+int cgroupfs_freeze(const char *directory, bool frozen, unsigned patience_ms)
+{
+    int r = write_file(directory, "cgroup.freeze", frozen ? "1" : "0");
+    if (r < 0)
+        return (r == -ENOENT && access(directory, F_OK) < 0) || r == -ENODEV ? 0 : r;
+    for (unsigned ms = 1; ms <= patience_ms; ms *= 2) {
+        if (says(directory, frozen ? "frozen 1\n" : "frozen 0\n"))
+            return 0;
+        poll(NULL, 0, (int)ms);
+    }
+    return 0;
 }
 
 /* ---- a tree ---- */

@@ -36,6 +36,10 @@ int cgroupfs_kill(const char *directory);
  * on Linux 6.18). */
 int cgroupfs_kill_each(const char *directory);
 
+/* Freezes or thaws all of it; waits for up to `patience_ms` until the kernel says that it is so
+ * (what is in state D freezes later). A directory that is gone is fine. -EOPNOTSUPP, -EACCES. */
+int cgroupfs_freeze(const char *directory, bool frozen, unsigned patience_ms);
+
 /* True where nobody is in it or below; also where it is gone. */
 bool cgroupfs_is_empty(const char *directory);
 

@@ -9,11 +9,13 @@ import os
 import unittest
 from typing import Any, Iterator
 
+import zmq
+
 from . import programs
 from .broker import Broker, describe_feed
 from .programs import Odd
 from .watch import Watch
-from .wire import Refused
+from .wire import DEADLINE, Refused, pack, unpack
 
 _refusals: dict[str, str | None] = {}
 
@@ -95,6 +97,25 @@ class SystemCase(unittest.TestCase):
             self.assertGreater(len(refusal.sentence), 8, "an error must be a sentence")
             return
         self.fail(f"allowed; expected {' or '.join(errorcodes)}")
+
+    def ask_all(self, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Sends them all before it reads; the replies, in the order of the requests."""
+        with zmq.Context.instance().socket(zmq.DEALER) as dealer:
+            dealer.linger = 0
+            dealer.connect(self.broker.endpoint("control"))
+            for number, request in enumerate(requests):
+                dealer.send_multipart([b"", pack(request | {"reqid": number})])
+            replies: dict[int, dict[str, Any]] = {}
+            while len(replies) < len(requests):
+                missing = f"{len(requests) - len(replies)} of {len(requests)} replies are missing"
+                self.assertTrue(dealer.poll(DEADLINE * 1000), missing)
+                empty, body = dealer.recv_multipart()
+                self.assertEqual(empty, b"")
+                reply = unpack(body)
+                self.assertNotIn(reply["resid"], replies, "answered twice")
+                replies[reply["resid"]] = reply
+            self.assertFalse(dealer.poll(100), "a reply too many")
+        return [replies[number] for number in range(len(requests))]
 
     def listed(self, block_id: str) -> dict[int, dict[str, Any]]:
         """The records of a block by pid."""
