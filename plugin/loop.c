@@ -34,6 +34,7 @@ enum {
     FEED_RETRY_MS = 500,   /* between two tries, where no feed can be opened */
     GATHER_US = 1000,      /* how long at most */
     ACTIVE_SCAN_MS = 2000, /* how often at most a feed without places looks for moves */
+    CHECK_MS = 100,        /* how often at most it is asked whether a feed still is subscribed */
 };
 
 /* ---- the feed ---- */
@@ -116,19 +117,28 @@ static void take_rate(struct module *module, unsigned n)
 
 static int drain(struct module *module)
 {
+    uint64_t events = module->counters.feed_events;
     int n = feed_drain(module->feed, DRAIN, on_event, module);
     if (n < 0) {
         replace_feed(module, n);
         return 0;
     }
     note_loss(module);
-    if (n > 0)
+    if (module->counters.feed_events != events)
         scan_when_active(module);
     return n;
 }
 
+/* A feed whose subscription was taken away wakes nobody. So it is checked whenever something else
+ * does: a request, an answer of a worker, a mark. Never because the feed woke us: two modules on
+ * one machine would keep each other awake with their checks. */
 void loop_drain_feed(struct module *module)
 {
+    uint64_t now = monotonic_ns();
+    if (now >= module->next_check_ns) {
+        module->next_check_ns = now + CHECK_MS * NS_PER_MS;
+        feed_check(module->feed);
+    }
     drain(module);
 }
 
@@ -176,7 +186,7 @@ static int on_workers(sd_event_source *source, int fd, uint32_t events, void *co
 {
     struct module *module = context;
     (void)source, (void)fd, (void)events;
-    drain(module); /* what happened before an answer is taken in before it */
+    loop_drain_feed(module); /* what happened before an answer is taken in before it */
     workers_reap(module->workers);
     return 0;
 }
@@ -189,6 +199,13 @@ static int on_stop(sd_event_source *source, int fd, uint32_t events, void *conte
     eventfd_read(fd, &count);
     module->stopping = true;
     return 0;
+}
+
+/* What came in before it is counted in the mark. */
+static int on_mark(sd_event_source *source, uint64_t now_us, void *context)
+{
+    loop_drain_feed(context);
+    return publish_on_mark_timer(source, now_us, context);
 }
 
 /* ---- beginning and end ---- */
@@ -208,7 +225,7 @@ static int make_sources(struct module *module)
     int r = sd_event_new(&module->event);
     r = r < 0 ? r : add_timer(module, &module->settle_timer, lives_on_settle_timer);
     r = r < 0 ? r : add_timer(module, &module->read_timer, lives_on_read_timer);
-    r = r < 0 ? r : add_timer(module, &module->mark_timer, publish_on_mark_timer);
+    r = r < 0 ? r : add_timer(module, &module->mark_timer, on_mark);
     r = r < 0 ? r : add_timer(module, &module->retry_timer, publish_on_retry_timer);
     r = r < 0 ? r : add_timer(module, &module->relief_timer, on_relief);
     r = r < 0 ? r
