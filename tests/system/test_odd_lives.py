@@ -15,6 +15,7 @@ import unittest
 from blackbox import programs
 from blackbox.case import SystemCase
 from blackbox.programs import Odd, exit_of
+from blackbox.wire import SLOW
 
 
 class OddLives(SystemCase):
@@ -271,7 +272,8 @@ class InsideTheSettleTime(SystemCase):
             self.assertEqual(stay.added["parent_pid"], line["ppid"])
         block.check_ends(odd)
         block.check_end(odd.pid, exit_of(status))
-        self.assertLess(time.monotonic() - begun, 9.0, "nobody waited for the settle time")
+        if SLOW == 1:
+            self.assertLess(time.monotonic() - begun, 9.0, "nobody waited for the settle time")
 
     def test_one_that_a_signal_ends_in_it_tells_the_signal(self) -> None:
         block = self.block()
