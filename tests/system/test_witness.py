@@ -154,7 +154,9 @@ class Witness(SystemCase):
         try:
             odd = block.odd("exec-later", *self.workload(seed))
             odd.until("waiting")
-            block.watch.until_added(odd.pid)
+            block.watch.until(lambda: (stay := block.watch.stay(odd.pid)) and
+                              stay.record["command"] == odd.shown, "it waits")
+            block.watch.stay(odd.pid).execs.clear()  # what was before the workload
             kernel.take()
             odd.say()
             self.assertEqual(odd.finish(timeout=30 * programs.DEADLINE / 15), 0, odd.shown)
