@@ -12,6 +12,7 @@ from blackbox.programs import Odd
 from test_mirror import truth
 
 N_BLOCKS, HELD = 3, 60
+WIDTH = 12  # of storms that are more than one turn of the broker takes in
 
 
 class LossCase(SystemCase):
@@ -38,9 +39,9 @@ class LossCase(SystemCase):
         programs.wait_for(lambda: odd.pid in block.listed(), f"pid {odd.pid} is listed")
         return odd
 
-    def spawners(self) -> list[Odd]:
+    def spawners(self, width: int = 8) -> list[Odd]:
         """Four: two that leave many behind, two that storm; over all blocks."""
-        lives: list[tuple[object, ...]] = [("spawn", HELD, Odd.path, "hold"), ("storm", 8, 3)] * 2
+        lives: list[tuple[object, ...]] = [("spawn", HELD, Odd.path, "hold"), ("storm", width, 3)] * 2
         return [self.waiting(self.blocks[number % len(self.blocks)], *life)
                 for number, life in enumerate(lives)]
 
@@ -172,7 +173,7 @@ class HeldStillWithRoom(LossCase):
 
     def test_what_the_buffer_holds_is_told_to_the_last_life(self) -> None:
         self.make_blocks()
-        spawners = self.spawners()
+        spawners = self.spawners(WIDTH)
         with intrude.stopped(self.broker.pid):
             self.storm(spawners)
         self.all_agree()
@@ -181,7 +182,7 @@ class HeldStillWithRoom(LossCase):
         for odd in spawners:
             block = self.blocks[spawners.index(odd) % N_BLOCKS]
             if "storm" in odd.command:
-                self.assertEqual(len(odd.births()), 8 + 64 + 512)
+                self.assertEqual(len(odd.births()), WIDTH + WIDTH ** 2 + WIDTH ** 3)
                 block.check_ends(odd)
         self.assertEqual(self.found_by_scan(), 0)
         self.assertEqual([event for block in self.blocks
