@@ -29,8 +29,10 @@
 
 enum {
     DRAIN = 4096,          /* events at a time, then others get their turn */
+    DRAINS_MAX = 64,       /* so many times that, where all that is there is wanted */
     FEED_RETRY_MS = 500,   /* between two tries, where no feed can be opened */
     ACTIVE_SCAN_MS = 2000, /* how often at most a feed without places looks for moves */
+    CHECK_MS = 100,        /* how often at most it is asked whether a feed still is subscribed */
 };
 
 /* ---- the feed ---- */
@@ -124,20 +126,34 @@ static void replace_feed(struct module *module, int result)
 
 static int drain(struct module *module)
 {
+    uint64_t events = module->counters.feed_events;
     int n = feed_drain(module->feed, DRAIN, on_event, module);
     if (n < 0) {
         replace_feed(module, n);
         return 0;
     }
     note_loss(module);
-    if (n > 0)
+    if (module->counters.feed_events != events)
         scan_when_active(module);
     return n;
 }
 
+/* A feed whose subscription was taken away wakes nobody. So it is checked whenever something else
+ * does: a request, an answer of a worker, a mark. Never because the feed woke us: two modules on
+ * one machine would keep each other awake with their checks.
+ *
+ * All is taken in, and not only one turn's share: a scan that is told of next would otherwise end
+ * who ended without the status that waits in the feed. What comes meanwhile is more than can be
+ * waited for only where the kernel outruns us for that long. */
 void loop_drain_feed(struct module *module)
 {
-    drain(module);
+    uint64_t now = monotonic_ns();
+    if (now >= module->next_check_ns) {
+        module->next_check_ns = now + CHECK_MS * NS_PER_MS;
+        feed_check(module->feed);
+    }
+    for (int i = 0; i < DRAINS_MAX && drain(module) >= DRAIN; i++)
+        ;
 }
 
 static int on_feed(sd_event_source *source, int fd, uint32_t events, void *context)
@@ -184,7 +200,7 @@ static int on_workers(sd_event_source *source, int fd, uint32_t events, void *co
 {
     struct module *module = context;
     (void)source, (void)fd, (void)events;
-    drain(module); /* what happened before an answer is taken in before it */
+    loop_drain_feed(module); /* what happened before an answer is taken in before it */
     workers_reap(module->workers);
     return 0;
 }
@@ -197,6 +213,13 @@ static int on_stop(sd_event_source *source, int fd, uint32_t events, void *conte
     eventfd_read(fd, &count);
     module->stopping = true;
     return 0;
+}
+
+/* What came in before it is counted in the mark. */
+static int on_mark(sd_event_source *source, uint64_t now_us, void *context)
+{
+    loop_drain_feed(context);
+    return publish_on_mark_timer(source, now_us, context);
 }
 
 /* ---- beginning and end ---- */
@@ -216,7 +239,7 @@ static int make_sources(struct module *module)
     int r = sd_event_new(&module->event);
     r = r < 0 ? r : add_timer(module, &module->settle_timer, lives_on_settle_timer);
     r = r < 0 ? r : add_timer(module, &module->read_timer, lives_on_read_timer);
-    r = r < 0 ? r : add_timer(module, &module->mark_timer, publish_on_mark_timer);
+    r = r < 0 ? r : add_timer(module, &module->mark_timer, on_mark);
     r = r < 0 ? r : add_timer(module, &module->retry_timer, publish_on_retry_timer);
     r = r < 0 ? r : add_timer(module, &module->relief_timer, on_relief);
     r = r < 0 ? r : add_timer(module, &module->scan_timer, on_scan_timer);

@@ -29,6 +29,7 @@ class SystemCase(unittest.TestCase):
     """A class has a broker; a broker that died is replaced, so that one failure is one failure."""
 
     options: dict[str, object] = {}  # plugin options of this class
+    wpsd: dict[str, object] = {}  # and those of the broker
     broker: Broker
     _ids = itertools.count(1)
 
@@ -39,7 +40,7 @@ class SystemCase(unittest.TestCase):
             _refusals[feed] = describe_feed(feed)
         if feed is not None and _refusals[feed] is not None:
             raise unittest.SkipTest(f"feed {feed} does not work here: {_refusals[feed]}")
-        cls.broker = Broker(feed=feed, **cls.options)
+        cls.broker = Broker(feed=feed, wpsd=cls.wpsd, **cls.options)
         cls.addClassCleanup(cls._end_broker)
         cls.broker.start()
         described = cls.broker.control("describe")
@@ -58,7 +59,7 @@ class SystemCase(unittest.TestCase):
     def setUp(self) -> None:
         if not self.broker.is_alive():
             self.broker.destroy()
-            type(self).broker = Broker(feed=feed_wanted(), **self.options)
+            type(self).broker = Broker(feed=feed_wanted(), wpsd=self.wpsd, **self.options)
             self.broker.start()
         self.addCleanup(self._check_broker)
         self.addCleanup(self._take_away_processes)
