@@ -3,15 +3,16 @@
 /*
  * Spawns leaves, as fast as it can or at a rate, and keeps its own record of them:
  *
- *     bench_spawn LEAF COUNT [rate=N] [life=MS] [first=N] [record=FILE] [turn=IN,OUT,BATCH]
+ *     bench_spawn LEAF COUNT [rate=N] [life=MS] [first=N] [ends=all] [record=FILE]
+ *                 [turn=IN,OUT,BATCH]
  *
  * It says `ready`, waits for a line, spawns, says `done NANOSECONDS`, and waits for the end of its
  * stdin, so that its own end is not part of what is measured. Its children are born where it is.
  *
- * With `record` the leaves end in every way: number i by exit status i mod 256, each sixteenth by a
- * signal; pid, wait status, number and the time when it was reaped go to the file. With `turn` it
- * spawns BATCH, then hands a byte on to OUT and waits for one from IN: two that take turns make one
- * spawner that works in two blocks.
+ * With `ends` the leaves end in every way: number i by exit status i mod 256, each sixteenth by a
+ * signal. With `record` pid, wait status, number and the time when it was reaped go to the file.
+ * With `turn` it spawns BATCH, then hands a byte on to OUT and waits for one from IN: two that take
+ * turns make one spawner that works in two blocks.
  */
 
 #include <errno.h>
@@ -36,6 +37,7 @@ struct spawner {
     uint64_t count, rate, first, batch;
     char *life;
     const char *record;
+    bool all_ends;
     int in, out;
     uint64_t spawned, reaped;
     struct bench_bytes records;
@@ -65,6 +67,8 @@ static void take_option(struct spawner *self, char *option)
         self->first = bench_number(value);
     else if (strcmp(option, "record") == 0)
         self->record = value;
+    else if (strcmp(option, "ends") == 0)
+        self->all_ends = true;
     else if (strcmp(option, "turn") == 0)
         take_turn(self, value);
 }
@@ -75,12 +79,12 @@ static void set_end(const struct spawner *self, uint64_t number, char *verb, cha
     if (self->life) {
         strcpy(verb, "life");
         strcpy(value, self->life);
-    } else if (self->record && number % 16 == 15) {
+    } else if (self->all_ends && number % 16 == 15) {
         strcpy(verb, "signal");
         strcpy(value, number % 32 == 31 ? "9" : "15");
     } else {
         strcpy(verb, "exit");
-        snprintf(value, 8, "%u", self->record ? (unsigned)(number % 256) : 0);
+        snprintf(value, 8, "%u", self->all_ends ? (unsigned)(number % 256) : 0);
     }
 }
 
