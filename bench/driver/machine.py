@@ -20,8 +20,11 @@ PREFIX = "proctrack-bench-"
 def cpu_ns(pid: int) -> int:
     """Processor time, user and system, of all threads of a process. From schedstat: nanoseconds, where
     /proc/PID/stat has clock ticks. (A thread that ended is not in it: none does while we measure.)"""
-    return sum(int((task / "schedstat").read_text().split()[0])
-               for task in pathlib.Path(f"/proc/{pid}/task").iterdir())
+    used = 0
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            used += int((task / "schedstat").read_text().split()[0])
+    return used
 
 
 def rss_bytes(pid: int) -> int:

@@ -26,10 +26,13 @@ class Parameters:
     idle_s: float = 10
     idle_before_s: float = 12  # the last mark of a block comes 10 s after its last event
     flood: int = 400_000
+    quiet_ms: int = 500  # without a message for so long a subscriber has got all
+    build_targets: tuple[str, ...] = ("generic",)  # of the project that is built
 
     @staticmethod
     def quick() -> "Parameters":
         """To see that all of it works; the figures mean nothing."""
         return Parameters(rounds=1, poll_ms=100, lives=400, storm=60, paced=60, poll_life_ms=300,
                           blocks=20, members=50, listed=50, killed=50, idle_blocks=5,
-                          idle_members=2, idle_s=0.5, idle_before_s=0.2, flood=4000)
+                          idle_members=2, idle_s=0.5, idle_before_s=0.2, flood=4000,
+                          quiet_ms=150, build_targets=("lzio.o", "lmem.o"))

@@ -91,7 +91,7 @@ class Tracked(Broker):
                                   for process in self.control("list_block", block_id=block_id)
                                   ["processes"]}, "the spawners are tracked")
 
-    def subscriber_to_all(self, quiet_ms: int = 500) -> Subscriber:
+    def subscriber_to_all(self, quiet_ms: int) -> Subscriber:
         return Subscriber(self.endpoint("events"), self.runtime, quiet_ms)
 
     def publish_sync(self) -> None:
@@ -105,6 +105,12 @@ class Tracked(Broker):
 
 def forkstat_is_there() -> bool:
     return shutil.which("forkstat", path=_PATH) is not None
+
+
+def no_forkstat() -> str:
+    """The sentence for a row that has no peer."""
+    return "" if forkstat_is_there() else \
+        "forkstat is not installed: `scripts/install-deps bench` gets it"
 
 
 _PATH = os.environ.get("PATH", "") + ":/usr/sbin:/usr/bin:/sbin"
@@ -136,12 +142,13 @@ def _listens(pid: int) -> bool:
 # ---- the bare way --------------------------------------------------------------------------------
 
 @contextlib.contextmanager
-def bare(feed: str, cgroup: pathlib.Path, folder: pathlib.Path, way: str) -> Iterator[Subscriber]:
+def bare(feed: str, cgroup: pathlib.Path, folder: pathlib.Path, way: str,
+         quiet_ms: int) -> Iterator[Subscriber]:
     """A subscriber to a bare reader of the same feed; `way` is `hop` or `direct`."""
     endpoint = f"ipc://{folder}/bare-{time.monotonic_ns()}"
     with Program("bench_bare", feed, cgroup, endpoint, way) as reader:
         reader.expect("ready")
-        with Subscriber(endpoint, folder) as subscriber:
+        with Subscriber(endpoint, folder, quiet_ms) as subscriber:
             subscriber.sync()
             reader.say()
             yield subscriber

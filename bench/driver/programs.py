@@ -119,7 +119,7 @@ class Message(NamedTuple):
 class Subscriber(Program):
     """Another process that takes all that is published."""
 
-    def __init__(self, endpoint: str, folder: pathlib.Path, quiet_ms: int = 500,
+    def __init__(self, endpoint: str, folder: pathlib.Path, quiet_ms: int,
                  keeps: bool = True) -> None:
         self._file = pathlib.Path(tempfile.mktemp(dir=folder, prefix="messages-")) if keeps else "-"
         super().__init__("bench_subscribe", endpoint, self._file, quiet_ms)
@@ -161,6 +161,3 @@ class Holder(Program):
             self.say(str(directory))
         self.say()
         self.expect("ready")
-
-    def __exit__(self, *args: object) -> None:
-        super().__exit__(*args)

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 
 PACKAGE = "lua5.4"  # some seconds of gcc, and no configure
-BUILD = ["make", "-j2", "-C", "src", "generic"]
+BUILD = ["make", "-j2", "-C", "src"]
 _CLEAN = ["make", "-C", "src", "clean"]
 MIRROR, KEYRING = "http://deb.debian.org/debian", "/usr/share/keyrings/debian-archive-keyring.gpg"
 
@@ -25,8 +25,8 @@ def fetch(folder: pathlib.Path) -> pathlib.Path:
     (folder / "lists" / "partial").mkdir(parents=True)
     list_file = folder / "sources.list"
     list_file.write_text(f"deb-src [signed-by={KEYRING}] {MIRROR} {_release()} main\n")
-    apt = ["apt-get", "-q", "-o", f"Dir::Etc::SourceList={list_file}", "-o", "Dir::Etc::SourceParts=/dev/null",
-           "-o", f"Dir::State::Lists={folder / 'lists'}", "-o", "APT::Sandbox::User=root"]
+    apt = ["apt-get", "-q", "-o", f"Dir::Etc::SourceList={list_file}",
+           "-o", "Dir::Etc::SourceParts=/dev/null", "-o", f"Dir::State::Lists={folder / 'lists'}", "-o", "APT::Sandbox::User=root"]
     for command in ([*apt, "update"], [*apt, "source", "--download-only", PACKAGE]):
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
         if done.returncode != 0:

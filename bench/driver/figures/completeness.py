@@ -149,7 +149,7 @@ def judge(lives: dict[int, list[tuple[str, Life]]], told: dict[int, list[Stay]],
 def once(feed: str, p: Parameters) -> tuple[Verdict, dict[str, int]]:
     verdict = Verdict()
     with Tracked(feed, p.poll_ms, BLOCKS) as broker, \
-            broker.subscriber_to_all(quiet_ms=p.poll_ms + 500) as subscriber:
+            broker.subscriber_to_all(quiet_ms=p.poll_ms + p.quiet_ms) as subscriber:
         subscriber.sync(broker.publish_sync)
         with hands(broker, p.lives) as made:
             pids = {hand.pid for hand, _ in made}

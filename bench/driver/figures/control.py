@@ -6,7 +6,7 @@ from __future__ import annotations
 import subprocess
 import time
 
-from blackbox.programs import pids_below
+from blackbox.programs import pids_below, wait_for
 from blackbox.wire import pack
 
 from .. import machine
@@ -60,7 +60,9 @@ def kill_tree_ms(broker: Tracked, count: int) -> float:
         empty = machine.Emptiness(broker.places[0].parent)
         begin = time.perf_counter()
         broker.control("kill_tree", block_id=broker.block_ids[0])
-        return (empty.wait(DEADLINE) - begin) * 1000
+        took = (empty.wait(DEADLINE) - begin) * 1000
+    wait_for(lambda: broker.counted() == 0, "the killed are no members", DEADLINE)
+    return took
 
 
 def bare_kill_ms(count: int) -> float:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import pathlib
 import tempfile
+import time
 from typing import Any
 
 from .. import machine, peers
@@ -16,24 +17,25 @@ from ..storms import (EXEC, Storm, arrivals_of_events, latencies, percentile, pi
                       tracked_storm)
 from ..table import Row
 
-Result = dict[str, Any]  # us_per_life, p50_us, p99_us
+Result = dict[str, Any]  # us_per_life, strangers, p50_us, p99_us
 
 
 def of_broker(broker: Tracked, p: Parameters, places: int, each: int, with_times: bool,
               rate: int = 0) -> Result:
     """One storm with a subscriber to all. The kernel's time stamps cost the broker nothing."""
     with contextlib.ExitStack() as stack:
-        subscriber = stack.enter_context(broker.subscriber_to_all())
+        subscriber = stack.enter_context(broker.subscriber_to_all(p.quiet_ms))
         subscriber.sync(broker.publish_sync)
         stamps = stack.enter_context(Stamps(broker.feed, broker.cgroup_root, broker.runtime)) \
             if with_times else None
         storm = stack.enter_context(tracked_storm(broker, places, each, recorded=with_times,
                                                   **({"rate": rate} if rate else {})))
-        before = machine.cpu_ns(broker.pid)
+        before, forks = machine.cpu_ns(broker.pid), machine.forks()
         storm.run()
         messages = subscriber.collect()
         used = machine.cpu_ns(broker.pid) - before
-        result = {"us_per_life": used / 1000 / storm.lives}
+        result = {"us_per_life": used / 1000 / storm.lives,
+                  "strangers": machine.forks() - forks - storm.lives}
         if stamps is not None:
             times = latencies(stamps.collect(), arrivals_of_events(messages),
                               pids_of(storm.records()))[EXEC]
@@ -59,11 +61,12 @@ def with_forkstat(places: int, each: int, rate: int) -> Result:
 
 
 def _until_it_sleeps(pid: int) -> None:
-    """It has worked off what it had when its processor time stands still."""
-    last = -1
-    while (now := machine.cpu_ns(pid)) != last:
+    """It has worked off what it had when its processor time stands still; where the machine never
+    does, soon."""
+    last, end = -1, time.monotonic() + 1.0
+    while (now := machine.cpu_ns(pid)) != last and time.monotonic() < end:
         last = now
-        peers.time.sleep(0.1)
+        time.sleep(0.1)
 
 
 def measured(p: Parameters, places: int, each: int, rate: int) -> dict[str, list[Result]]:
@@ -83,9 +86,13 @@ def cpu(p: Parameters) -> list[Row]:
     paced = measured(p, 1, p.paced, p.rate)
     for title, results, most in (("processor time a life, in a storm", storm, 0.4),
                                  (f"processor time a life, at {p.rate}/s", paced, 1.5)):
+        lives = p.spawners * p.storm if results is storm else p.paced
         rows += [Row(title, feed, "us", _values(results, feed, "us_per_life"), "forkstat",
                      _values(results, "forkstat", "us_per_life"),
-                     ratio_at_most=most if feed != "poll" else None) for feed in p.feeds]
+                     ratio_at_most=most if feed != "poll" else None,
+                     note=peers.no_forkstat() or
+                     f"beside its {lives} lives the machine made up to "
+                     f"{max(_values(results, feed, 'strangers'))} others") for feed in p.feeds]
     for percent, most in ((50, 2000), (99, None)):
         rows += [Row(f"latency of an exec in that storm, p{percent}", feed, "us",
                      _values(storm, feed, f"p{percent}_us"),

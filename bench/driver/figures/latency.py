@@ -22,7 +22,7 @@ def of_broker(feed: str, p: Parameters) -> dict[int, list[float]]:
     options = {"life": p.poll_life_ms} if slow else {}
     with Tracked(feed, p.poll_ms) as broker, \
             Stamps(feed, broker.cgroup_root, broker.runtime) as stamps, \
-            broker.subscriber_to_all(quiet_ms=p.poll_ms + 500 if slow else 500) as subscriber:
+            broker.subscriber_to_all(quiet_ms=(p.poll_ms if slow else 0) + p.quiet_ms) as subscriber:
         subscriber.sync(broker.publish_sync)
         with tracked_storm(broker, 1, p.paced, rate=p.rate, recorded=True, **options) as storm:
             storm.run()
@@ -35,7 +35,7 @@ def of_bare(feed: str, way: str, p: Parameters) -> dict[int, list[float]]:
     with tempfile.TemporaryDirectory(prefix="proctrack-bench-") as name, \
             machine.bench_cgroup("bare") as place:
         folder, root = pathlib.Path(name), place.parent.parent
-        with bare(feed, root, folder, way) as subscriber, Stamps(feed, root, folder) as stamps, \
+        with bare(feed, root, folder, way, p.quiet_ms) as subscriber, Stamps(feed, root, folder) as stamps, \
                 Storm([place], p.paced, folder, rate=p.rate, recorded=True) as storm:
             storm.run()
             messages = subscriber.collect()
@@ -57,7 +57,7 @@ def rows_of(feed: str, p: Parameters) -> list[Row]:
             told = sum(len(result[kind]) for result in results["ours"])
             rows.append(Row(
                 f"latency of an {name}, p{percent}", feed, "us", values("ours", kind, percent),
-                "bare reader, PUB behind a hop", values("hop", kind, percent),
+                "bare reader, PUB behind a hop" if feed != "poll" else "", values("hop", kind, percent),
                 ratio_at_most=1.1 if percent == 50 and feed != "poll" else None,
                 note=f"{told} of {p.rounds * p.paced} were told; they lived {p.poll_life_ms} ms"
                 if feed == "poll" and percent == 50 else ""))

@@ -27,12 +27,13 @@ class Way:
     """Somebody who sends, where to subscribe, and how to get a `sync:` message."""
 
     def __init__(self, endpoint: str, folder: pathlib.Path, send: Send,
-                 sync: Callable[[], object]) -> None:
+                 sync: Callable[[], object], quiet_ms: int) -> None:
         self.endpoint, self.folder, self.send, self.sync = endpoint, folder, send, sync
+        self.quiet_ms = quiet_ms
 
     def go(self, count: int, rate: int) -> tuple[float, int, int]:
         """Arrived a second, lost, bytes of a body."""
-        with Subscriber(self.endpoint, self.folder, keeps=False) as subscriber:
+        with Subscriber(self.endpoint, self.folder, self.quiet_ms, keeps=False) as subscriber:
             subscriber.sync(self.sync)
             sent = self.send(count, rate)
             subscriber.collect()
@@ -52,7 +53,7 @@ class Way:
 
 
 @contextlib.contextmanager
-def broker() -> Iterator[Way]:
+def broker(quiet_ms: int) -> Iterator[Way]:
     with tempfile.TemporaryDirectory(prefix="proctrack-bench-") as name:
         folder = pathlib.Path(name)
         commands, answers = folder / "commands", folder / "answers"
@@ -79,7 +80,7 @@ def broker() -> Iterator[Way]:
         try:
             wait_for(serves, "wpsd serves")
             yield Way(f"ipc://{name}/events", folder, send,
-                      lambda: rpc("eventpublish", event="bench:sync", scopes=["sync:bench"]))
+                      lambda: rpc("eventpublish", event="bench:sync", scopes=["sync:bench"]), quiet_ms)
         finally:
             process.terminate()
             try:
@@ -90,7 +91,7 @@ def broker() -> Iterator[Way]:
 
 
 @contextlib.contextmanager
-def plain(body_bytes: int) -> Iterator[Way]:
+def plain(body_bytes: int, quiet_ms: int) -> Iterator[Way]:
     with tempfile.TemporaryDirectory(prefix="proctrack-bench-") as name:
         endpoint = f"ipc://{name}/events"
         with Program("bench_plain", endpoint, body_bytes) as sender:
@@ -100,13 +101,14 @@ def plain(body_bytes: int) -> Iterator[Way]:
                 sender.say(f"{count} {rate}")
                 return sender.expect("sent")
 
-            yield Way(endpoint, pathlib.Path(name), send, lambda: sender.say("0 0"))
+            yield Way(endpoint, pathlib.Path(name), send, lambda: sender.say("0 0"),
+                      quiet_ms)
 
 
 def rate(p: Parameters) -> list[Row]:
-    with broker() as ours:
+    with broker(p.quiet_ms) as ours:
         size = ours.go(1, 0)[2]
-        with plain(size) as theirs:
+        with plain(size, p.quiet_ms) as theirs:
             results = in_rounds(p.rounds, {"ours": lambda: ours.highest(p.flood),
                                            "plain": lambda: theirs.highest(p.flood)})
     unpaced = [result[1] for result in results["ours"]]

@@ -44,7 +44,7 @@ def under_forkstat(p: Parameters, work: Work) -> float:
 def tracked(feed: str, p: Parameters, work: Work, in_blocks: bool) -> float:
     """With a subscriber to all, which costs time on these cores too."""
     with Tracked(feed, p.poll_ms, p.spawners) as broker, \
-            broker.subscriber_to_all() as subscriber, _somewhere(p) as (elsewhere, folder):
+            broker.subscriber_to_all(p.quiet_ms) as subscriber, _somewhere(p) as (elsewhere, folder):
         subscriber.sync(broker.publish_sync)
         return work(broker.places if in_blocks else elsewhere, folder)
 
@@ -68,7 +68,8 @@ def rows_of(title: str, results: dict[str, list[float]], p: Parameters, **target
     spread = (max(results[NOBODY]) - min(results[NOBODY])) / alone * 100
     return [Row(title, feed, "%", slower(results, feed), "forkstat" if "forkstat" in results else "",
                 slower(results, "forkstat"), **(target if feed != "poll" else {}),
-                note=f"alone {alone:.2f} s, which itself varied by {spread:.1f} %")
+                note=(f"{peers.no_forkstat()}; " if peers.no_forkstat() else "") +
+                f"alone {alone:.2f} s, which itself varied by {spread:.1f} %")
             for feed in p.feeds]
 
 
@@ -81,7 +82,7 @@ def storm_work(p: Parameters) -> Work:
     return work
 
 
-def build_work(tree: pathlib.Path) -> Work:
+def build_work(tree: pathlib.Path, targets: tuple[str, ...]) -> Work:
     """`make -j2` of a tree that is clean; it is cleaned again behind the clock."""
     def work(places: list[pathlib.Path], folder: pathlib.Path) -> float:
         def before_exec() -> None:
@@ -89,7 +90,7 @@ def build_work(tree: pathlib.Path) -> Work:
             (places[0] / "cgroup.procs").write_text("0")
         sources.clean(tree)
         begin = time.perf_counter()
-        subprocess.run(sources.BUILD, cwd=tree, preexec_fn=before_exec, check=True,  # noqa: PLW1509
+        subprocess.run([*sources.BUILD, *targets], cwd=tree, preexec_fn=before_exec, check=True,  # noqa: PLW1509
                        stdin=subprocess.DEVNULL, capture_output=True, timeout=DEADLINE)
         took = time.perf_counter() - begin
         sources.clean(tree)
@@ -119,5 +120,6 @@ def make(p: Parameters) -> list[Row]:
             tree = sources.fetch(pathlib.Path(folder))
         except sources.NotThere as reason:
             return [Row(title, feed, "%", [], skipped=str(reason)) for feed in p.feeds]
-        build_work(tree)([machine.own_cgroup()], tree)  # its files are in memory from here on
-        return rows_of(title, compared(p, build_work(tree)), p, at_most=1.5)
+        work = build_work(tree, p.build_targets)
+        unwatched(p, work)  # its files are in memory from here on
+        return rows_of(title, compared(p, work), p, at_most=1.5)
