@@ -15,7 +15,7 @@ from typing import Any, Callable, NamedTuple
 
 from blackbox.programs import die_with_parent
 
-DEADLINE = 300.0
+DEADLINE = 120.0
 BUILD = pathlib.Path(os.environ.get("PROCTRACK_BENCH_BUILD", "build"))
 
 

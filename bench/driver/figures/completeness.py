@@ -28,6 +28,7 @@ class Stay:
     command: str
     status: tuple[str, int] | None = None
     ended: bool = False
+    sources: tuple[str | None, ...] = ()  # `source` of its beginning and its end
 
 
 @dataclasses.dataclass
@@ -41,11 +42,16 @@ class Verdict:
     wrong_command: int = 0
     strange: int = 0  # events that make no sense: an end without a beginning
     resyncs: int = 0
+    examples: list[str] = dataclasses.field(default_factory=list)  # of what was wrong, a few
+
+    def note(self, example: str) -> None:
+        if len(self.examples) < 3:
+            self.examples.append(example)
 
     def __str__(self) -> str:
         said = [f"{field.name.replace('_', ' ')} {value}" for field in dataclasses.fields(self)
-                if field.name != "right" and (value := getattr(self, field.name))]
-        return ", ".join(said) or "nothing wrong"
+                if field.name not in ("right", "examples") and (value := getattr(self, field.name))]
+        return ", ".join(said + self.examples) or "nothing wrong"
 
 
 # ---- what the spawners say -----------------------------------------------------------------------
@@ -99,7 +105,8 @@ def stays_of(messages: list[Message], verdict: Verdict) -> dict[int, list[Stay]]
         elif name == "process-added":
             pid = data["process"]["pid"]
             verdict.strange += (block, pid) in open_stays
-            open_stays[block, pid] = Stay(block, data["process"]["command"])
+            open_stays[block, pid] = Stay(block, data["process"]["command"],
+                                         sources=(data.get("source"),))
             told[pid].append(open_stays[block, pid])
         elif name == "process-exec":
             _exec(open_stays, block, data["process"], verdict)
@@ -122,6 +129,7 @@ def _end(open_stays: dict, block: str, data: dict[str, Any], verdict: Verdict) -
         verdict.strange += 1
         return
     stay.ended = True
+    stay.sources += (data.get("source"),)
     for key in ("exit_code", "signal"):
         if key in data:
             stay.status = key, data[key]
@@ -143,6 +151,9 @@ def judge(lives: dict[int, list[tuple[str, Life]]], told: dict[int, list[Stay]],
             verdict.wrong_command += wrong_command
             for name, fault in faults.items():
                 setattr(verdict, name, getattr(verdict, name) + fault)
+            if any(faults.values()):
+                verdict.note(f"pid {pid} number {life.number} of {block}, wait status {life.status}, "
+                             f"life {there.index((block, life)) + 1} of {len(there)}, was told as {stay}")
             verdict.right += not any(faults.values()) and not (commands_too and wrong_command)
 
 
