@@ -161,3 +161,10 @@ class Holder(Program):
             self.say(str(directory))
         self.say()
         self.expect("ready")
+
+    def __exit__(self, *args: object) -> None:
+        """It ends them itself, so that their end is over when the next thing is measured."""
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            self.end_input()
+            self.process.wait(DEADLINE)
+        super().__exit__(*args)

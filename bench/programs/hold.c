@@ -3,7 +3,8 @@
 /*
  * Holds waiting processes in cgroups: `bench_hold LEAF COUNT BYTES` reads cgroup directories from
  * stdin, one a line, up to an empty one; makes COUNT leaves in each, whose command is BYTES long;
- * says `ready`; and waits for the end of its stdin. The leaves end with it.
+ * says `ready`; and waits for the end of its stdin. Then it ends the leaves, waits until they are
+ * gone, and ends. Should it be killed they end with it.
  */
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -41,7 +43,7 @@ _Noreturn static void become_leaf(char **argv, pid_t holder)
     _exit(127);
 }
 
-static void fill(const char *directory, uint64_t count, char **argv)
+static void fill(const char *directory, uint64_t count, char **argv, struct bench_bytes *pids)
 {
     pid_t holder = getpid();
     _cleanup_close_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -55,7 +57,17 @@ static void fill(const char *directory, uint64_t count, char **argv)
             become_leaf(argv, holder);
         if (pid < 0)
             bench_fail("clone3");
+        bench_append(pids, &(pid_t){(pid_t)pid}, sizeof(pid_t));
     }
+}
+
+/* None of them was waited for yet, so no pid can be another's. */
+static void end_all(const struct bench_bytes *pids)
+{
+    for (size_t i = 0; i < pids->size / sizeof(pid_t); i++)
+        kill(((const pid_t *)(const void *)pids->data)[i], SIGKILL);
+    while (waitpid(-1, NULL, 0) > 0)
+        ;
 }
 
 int main(int argc, char **argv)
@@ -68,15 +80,17 @@ int main(int argc, char **argv)
     size_t room = 0;
     uint64_t count = bench_number(argv[2]);
     char *leaf[] = {argv[1], "wait", make_padding(argv[1], bench_number(argv[3])), NULL};
-    signal(SIGCHLD, SIG_IGN);
+    struct bench_bytes pids = {0};
     while (getline(&line, &room, stdin) > 1) {
         line[strcspn(line, "\n")] = '\0';
-        fill(line, count, leaf);
+        fill(line, count, leaf, &pids);
     }
     free(line);
     bench_say("ready");
     while (bench_wait_line())
         ;
+    end_all(&pids);
+    free(pids.data);
     free(leaf[2]);
     return 0;
 }
