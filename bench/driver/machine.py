@@ -56,7 +56,19 @@ def forks() -> int:
 
 def described() -> dict[str, object]:
     return {"kernel": platform.release(), "machine": platform.machine(), "cpus": cpus(),
-            "load": os.getloadavg()[0], "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+            "busy_percent": busy_percent(),
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+
+
+def busy_percent(seconds: float = 1.0) -> float:
+    """Of all processors, by what runs there besides us."""
+    def ticks() -> tuple[int, int]:
+        numbers = [int(n) for n in pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:]]
+        return sum(numbers), numbers[3] + numbers[4]
+    before = ticks()
+    time.sleep(seconds)
+    after = ticks()
+    return round(100 * (1 - (after[1] - before[1]) / max(1, after[0] - before[0])), 1)
 
 
 def cpus() -> int:
