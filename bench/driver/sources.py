@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A C project from Debian's sources, to be built under the tracker. No list of the system is touched."""
+"""A C project from Debian's sources, to be built under the tracker. The lists of the system are left
+alone: apt gets its own, which go away with the folder."""
 
 from __future__ import annotations
 
@@ -25,12 +26,13 @@ def fetch(folder: pathlib.Path) -> pathlib.Path:
     (folder / "lists" / "partial").mkdir(parents=True)
     list_file = folder / "sources.list"
     list_file.write_text(f"deb-src [signed-by={KEYRING}] {MIRROR} {_release()} main\n")
-    apt = ["apt-get", "-q", "-o", f"Dir::Etc::SourceList={list_file}",
-           "-o", "Dir::Etc::SourceParts=/dev/null", "-o", f"Dir::State::Lists={folder / 'lists'}", "-o", "APT::Sandbox::User=root"]
-    for command in ([*apt, "update"], [*apt, "source", "--download-only", PACKAGE]):
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
-        if done.returncode != 0:
-            raise NotThere(f"`{' '.join(command[-2:])}` failed: {done.stderr.strip()[-200:]}")
+    settings = {"Dir::Etc::SourceList": list_file, "Dir::Etc::SourceParts": "/dev/null",
+                "Dir::State::Lists": folder / "lists", "APT::Sandbox::User": "root",
+                "Acquire::http::Timeout": 10, "Acquire::Retries": 1}
+    apt = ["apt-get", "-q", *(word for key, value in settings.items()
+                              for word in ("-o", f"{key}={value}"))]
+    for command in (["update"], ["source", "--download-only", PACKAGE]):
+        _run([*apt, *command], folder)
     archives = list(folder.glob("*.orig.tar.*"))
     if len(archives) != 1:
         raise NotThere(f"the source of {PACKAGE} is not one archive")
@@ -38,6 +40,15 @@ def fetch(folder: pathlib.Path) -> pathlib.Path:
     tree.mkdir()
     subprocess.run(["tar", "xf", archives[0], "-C", tree, "--strip-components=1"], check=True)
     return tree
+
+
+def _run(command: list[str], folder: pathlib.Path) -> None:
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=90)
+    except subprocess.TimeoutExpired:
+        raise NotThere(f"`{command[-1]}` of apt-get failed: no answer in 90 s") from None
+    if done.returncode != 0:
+        raise NotThere(f"`{command[-1]}` of apt-get failed: {done.stderr.strip()[-200:]}")
 
 
 def _release() -> str:

@@ -35,7 +35,8 @@ def of_bare(feed: str, way: str, p: Parameters) -> dict[int, list[float]]:
     with tempfile.TemporaryDirectory(prefix="proctrack-bench-") as name, \
             machine.bench_cgroup("bare") as place:
         folder, root = pathlib.Path(name), place.parent.parent
-        with bare(feed, root, folder, way, p.quiet_ms) as subscriber, Stamps(feed, root, folder) as stamps, \
+        with bare(feed, root, folder, way, p.quiet_ms) as subscriber, \
+                Stamps(feed, root, folder) as stamps, \
                 Storm([place], p.paced, folder, rate=p.rate, recorded=True) as storm:
             storm.run()
             messages = subscriber.collect()

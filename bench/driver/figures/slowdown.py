@@ -94,7 +94,8 @@ def build_work(tree: pathlib.Path, targets: tuple[str, ...]) -> Work:
             (places[0] / "cgroup.procs").write_text("0")
         sources.clean(tree)
         begin = time.perf_counter()
-        subprocess.run([*sources.BUILD, *targets], cwd=tree, preexec_fn=before_exec, check=True,  # noqa: PLW1509
+        subprocess.run([*sources.BUILD, *targets], cwd=tree, check=True,
+                       preexec_fn=before_exec,  # noqa: PLW1509
                        stdin=subprocess.DEVNULL, capture_output=True, timeout=DEADLINE)
         took = time.perf_counter() - begin
         sources.clean(tree)
