@@ -315,6 +315,7 @@ void lives_step(struct module *module, struct process *process, const struct lif
         process->waits = false;
     }
     process->state = to.state;
+    process->block->active = module->any_active = true;
     if (to.actions & LIFE_COUNT_UP)
         process->threads++;
     if (to.actions & LIFE_COUNT_DOWN)

@@ -24,6 +24,7 @@
 #include "plugin/publish.h"
 #include "plugin/scan.h"
 #include "plugin/setup.h"
+#include "plugin/snapshot.h"
 #include "plugin/strangers.h"
 #include "plugin/waits.h"
 
@@ -32,6 +33,7 @@ enum {
     DRAINS_MAX = 64,       /* so many times that, where all that is there is wanted */
     FEED_RETRY_MS = 500,   /* between two tries, where no feed can be opened */
     ACTIVE_SCAN_MS = 2000, /* how often at most a feed without places looks for moves */
+    WIDE_SCAN_MS = 30000,  /* and in blocks in which nothing happens itself */
     CHECK_MS = 100,        /* how often at most it is asked whether a feed still is subscribed */
 };
 
@@ -54,27 +56,45 @@ static void scan_now(struct module *module, uint64_t now)
 {
     sd_event_source_set_enabled(module->scan_timer, SD_EVENT_OFF);
     module->next_scan_ns = now + ACTIVE_SCAN_MS * NS_PER_MS;
+    if (now < module->next_wide_scan_ns) {
+        scan_active(module);
+        return;
+    }
+    module->next_wide_scan_ns = now + WIDE_SCAN_MS * NS_PER_MS;
     scan_all(module);
 }
 
-/* A feed that sees births but no places finds moves and strays by scans, and those only while
- * things happen: one at once, and, for what happened since, one when the next may be. */
-static void scan_when_active(struct module *module)
+static void arm_scan(struct module *module, uint64_t due_ns)
 {
     int enabled = SD_EVENT_OFF;
-    uint64_t now = monotonic_ns();
-    unsigned traits = feed_traits(module->feed);
-    if (traits & (FEED_TELLS_PLACES | FEED_WANTS_SCANS))
-        return;
-    if (now >= module->next_scan_ns) {
-        scan_now(module, now);
-        return;
-    }
+    uint64_t armed_us = UINT64_MAX;
     sd_event_source_get_enabled(module->scan_timer, &enabled);
-    if (enabled != SD_EVENT_OFF)
+    sd_event_source_get_time(module->scan_timer, &armed_us);
+    if (enabled != SD_EVENT_OFF && armed_us <= due_ns / 1000 + 1)
         return;
-    sd_event_source_set_time(module->scan_timer, module->next_scan_ns / 1000 + 1);
+    sd_event_source_set_time(module->scan_timer, due_ns / 1000 + 1);
     sd_event_source_set_enabled(module->scan_timer, SD_EVENT_ONESHOT);
+}
+
+/* A feed that sees births but no places finds moves and strays by scans, and those only while
+ * things happen: in a block soon, elsewhere on the machine rarely. One at once, and, for what
+ * happened since, one when the next may be. */
+static void scan_when_active(struct module *module)
+{
+    uint64_t now = monotonic_ns(), due = module->next_wide_scan_ns;
+    if (feed_traits(module->feed) & (FEED_TELLS_PLACES | FEED_WANTS_SCANS))
+        return;
+    if ((module->any_active || snapshot_is_needed(module)) && module->next_scan_ns < due)
+        due = module->next_scan_ns;
+    if (now >= due)
+        scan_now(module, now);
+    else
+        arm_scan(module, due);
+}
+
+void loop_scan_in(struct module *module, uint64_t ms)
+{
+    arm_scan(module, monotonic_ns() + ms * NS_PER_MS);
 }
 
 static int on_scan_timer(sd_event_source *source, uint64_t now_us, void *context)
