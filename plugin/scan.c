@@ -24,7 +24,10 @@ static int by_start(const void *a, const void *b)
     const struct process_facts *x = a, *y = b;
     if (x->stat.start_ticks != y->stat.start_ticks)
         return x->stat.start_ticks < y->stat.start_ticks ? -1 : 1;
-    return x->pid < y->pid ? -1 : x->pid > y->pid;
+    if (x->pid != y->pid)
+        return x->pid < y->pid ? -1 : 1;
+    /* It moved while it was looked: what was seen last counts. */
+    return x->read_ns < y->read_ns ? -1 : x->read_ns > y->read_ns;
 }
 
 /* Where no place in the kernel tells: a known member stays where it is. */

@@ -159,24 +159,48 @@ static int create(struct tracker *tracker, struct tracker_op *op)
     return 0;
 }
 
+struct scan {
+    struct tracker_op *op;
+    char base[TRACKER_PATH_MAX]; /* of the block or sub-scope, as /proc/PID/cgroup tells it */
+};
+
+static int add_member(struct scan *scan, const char *path, uint32_t pid)
+{
+    struct process_facts facts;
+    int r = facts_read(&facts, pid, FACTS_ARGV);
+    if (r == -ESRCH)
+        return 0;
+    if (r < 0)
+        return r;
+    if (asprintf(&facts.cgroup, "%s%s", scan->base, path) < 0) {
+        facts.cgroup = NULL;
+        facts_clear(&facts);
+        return -ENOMEM;
+    }
+    return facts_list_add(&scan->op->facts, &facts);
+}
+
+static int add_members(void *context, const char *path, const uint32_t *pids, size_t n)
+{
+    int r = 0;
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = add_member(context, path, pids[i]);
+    return r;
+}
+
+/* A process is where its list says that it is: that costs nothing more to know. */
 static int scan(struct tracker *tracker, struct tracker_op *op)
 {
+    const struct cgroup_tracker *cgroup = (const struct cgroup_tracker *)tracker;
+    struct scan scan = {.op = op};
     char path[TRACKER_PATH_MAX];
-    _cleanup_free_ uint32_t *pids = NULL;
-    size_t n = 0;
     int r = directory_of(tracker, op->block, op->scope, path);
-    r = r < 0 ? r : cgroupfs_members(path, &pids, &n);
-    if (r < 0)
-        return wps_error_system(&op->error, r, "cannot read the members of block %s", op->block);
-    for (size_t i = 0; i < n; i++) {
-        struct process_facts facts;
-        r = facts_read(&facts, pids[i], FACTS_ARGV | FACTS_CGROUP);
-        if (r == 0)
-            r = facts_list_add(&op->facts, &facts);
-        if (r < 0 && r != -ESRCH)
-            return wps_error_system(&op->error, r, "cannot read process %u", pids[i]);
-    }
-    return 0;
+    if (r == 0 && snprintf(scan.base, sizeof scan.base, "%s%s", cgroup->root_in_hierarchy,
+                           path + strlen(tracker->root_path)) >= (int)sizeof scan.base)
+        r = -ENAMETOOLONG;
+    r = r < 0 ? r : cgroupfs_walk(path, add_members, &scan);
+    return r < 0 ? wps_error_system(&op->error, r, "cannot read the members of block %s", op->block)
+                 : 0;
 }
 
 /* A fork can race the kill on kernels before early 2025, and a process whose leader left is not

@@ -211,28 +211,61 @@ static FTS *open_walk(const char *directory)
     return fts_open(roots, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
 }
 
-int cgroupfs_members(const char *directory, uint32_t **ret_pids, size_t *ret_n)
+static void sort_unique(struct pid_list *list)
+{
+    size_t unique = 0;
+    if (list->n)
+        qsort(list->pids, list->n, sizeof *list->pids, compare_pids);
+    for (size_t i = 0; i < list->n; i++)
+        if (i == 0 || list->pids[i] != list->pids[i - 1])
+            list->pids[unique++] = list->pids[i];
+    list->n = unique;
+}
+
+int cgroupfs_walk(const char *directory, cgroupfs_take *take, void *context)
 {
     struct pid_list list = {0};
     int r = 0;
     FTS *walk cleanup(close_walk) = open_walk(directory);
     if (!walk)
         return -errno;
-    for (FTSENT *entry; r == 0 && (entry = fts_read(walk));)
-        if (entry->fts_info == FTS_D)
-            r = read_procs(entry->fts_path, &list);
+    for (FTSENT *entry; r == 0 && (entry = fts_read(walk));) {
+        if (entry->fts_info != FTS_D)
+            continue;
+        list.n = 0;
+        r = read_procs(entry->fts_path, &list);
+        sort_unique(&list);
+        if (r == 0 && list.n > 0)
+            r = take(context, entry->fts_path + strlen(directory), list.pids, list.n);
+    }
+    free(list.pids);
+    return r;
+}
+
+static int add_pids(void *context, const char *path, const uint32_t *pids, size_t n)
+{
+    struct pid_list *all = context;
+    (void)path;
+    uint32_t *grown = realloc(all->pids, (all->n + n) * sizeof *grown);
+    if (!grown)
+        return -ENOMEM;
+    memcpy(grown + all->n, pids, n * sizeof *pids);
+    all->pids = grown;
+    all->n += n;
+    return 0;
+}
+
+int cgroupfs_members(const char *directory, uint32_t **ret_pids, size_t *ret_n)
+{
+    struct pid_list all = {0};
+    int r = cgroupfs_walk(directory, add_pids, &all);
     if (r < 0) {
-        free(list.pids);
+        free(all.pids);
         return r;
     }
-    if (list.n)
-        qsort(list.pids, list.n, sizeof *list.pids, compare_pids);
-    size_t unique = 0;
-    for (size_t i = 0; i < list.n; i++)
-        if (i == 0 || list.pids[i] != list.pids[i - 1])
-            list.pids[unique++] = list.pids[i];
-    *ret_pids = list.pids;
-    *ret_n = unique;
+    sort_unique(&all);
+    *ret_pids = all.pids;
+    *ret_n = all.n;
     return 0;
 }
 
