@@ -42,7 +42,9 @@ struct attempt_made {
     char why[512];
 };
 
-struct assignment; /* blocks.h: an assign_process at work */
+struct assignment;    /* blocks.h: an assign_process at work */
+struct detail_reader; /* details.c */
+struct overview;      /* overview.c */
 
 struct module {
     /* the host's */
@@ -66,8 +68,8 @@ struct module {
     sd_event *event;
     sd_event_source *feed_source, *settle_timer, *read_timer, *mark_timer, *retry_timer,
         *relief_timer, *scan_timer;
-    int stop_event;                       /* eventfd: the host wants us to stop */
-    bool stopping;                        /* it said so */
+    int stop_event;       /* eventfd: the host wants us to stop */
+    bool stopping;        /* it said so */
     struct gather gather; /* of the feed's events */
 
     struct workers *workers;
@@ -109,6 +111,8 @@ struct module {
     TAILQ_HEAD(, block) unsent;      /* whose events could not be handed over */
     struct wire_out out;             /* for events, one at a time */
 
+    struct detail_reader *detail_reader; /* null: none was needed yet */
+    struct overview *overview;           /* the same */
     struct control *control;
     struct counters counters;
 };
