@@ -8,9 +8,11 @@
 
 #include "base/cleanup.h"
 #include "plugin/blocks.h"
+#include "plugin/details.h"
 #include "plugin/listing.h"
 #include "plugin/lives.h"
 #include "plugin/loop.h"
+#include "plugin/overview.h"
 #include "plugin/signals.h"
 #include "plugin/waits.h"
 
@@ -56,34 +58,6 @@ static void describe(struct module *module, struct ask *ask)
     control_send(ask);
 }
 
-static void list_all_blocks(struct module *module, struct ask *ask)
-{
-    size_t n = 0;
-    struct block *block, *next;
-    if (ask->request.detail) {
-        control_refuse(ask, ERRORCODE_NOT_SUPPORTED, "data.detail: not supported by this version");
-        return;
-    }
-    _cleanup_free_ struct block_summary *summaries =
-        calloc(registry_n_blocks(&module->registry) + 1, sizeof *summaries);
-    if (!summaries) {
-        control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
-        return;
-    }
-    HASH_ITER (by_id, module->registry.blocks, block, next) {
-        if (block->state == BLOCK_MAKING)
-            continue;
-        summaries[n++] = (struct block_summary){
-            .block_id = text_of(block->id),
-            .confidence = blocks_confidence(module).confidence,
-            .version = blocks_version(block),
-            .processes = block->n_told,
-        };
-    }
-    list_all_reply_pack(control_reply(ask), summaries, n);
-    control_send(ask);
-}
-
 static void confidence_of(struct module *module, struct ask *ask)
 {
     const struct block *block = block_of(module, ask);
@@ -108,6 +82,7 @@ static void stats(struct module *module, struct ask *ask)
         {"requests_waiting", control_waiting(ask->control)},
         {"workers", workers_threads(module->workers)},
         {"jobs_pending", workers_pending(module->workers)},
+        {"details_held", details_held(module)},
     };
     stats_reply_pack(control_reply(ask), counters, sizeof counters / sizeof *counters, gauges,
                      sizeof gauges / sizeof *gauges);
@@ -216,7 +191,7 @@ void commands_run(struct module *module, struct ask *ask)
         [CONTROL_ENSURE_TRACKER] = ensure_tracker,
         [CONTROL_ASSIGN_PROCESS] = assign_process,
         [CONTROL_LIST_BLOCK] = listing_start,
-        [CONTROL_LIST_ALL_BLOCKS] = list_all_blocks,
+        [CONTROL_LIST_ALL_BLOCKS] = overview_start,
         [CONTROL_CONFIDENCE_OF] = confidence_of,
         [CONTROL_KILL_PID] = kill_pid,
         [CONTROL_KILL_TREE] = kill_tree,

@@ -24,6 +24,7 @@
     X(replies_dropped)  /* of them whose client was gone */                                        \
     X(limits_hit)       /* times that a limit refused something */                                 \
     X(facts_late)       /* reads of /proc that did not come back in time */                        \
+    X(details_late)     /* members of which a list could not tell all in time */                   \
     X(out_of_memory)
 
 struct counters {

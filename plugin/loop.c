@@ -20,7 +20,9 @@
 #include "plugin/blocks.h"
 #include "plugin/clock.h"
 #include "plugin/control.h"
+#include "plugin/details.h"
 #include "plugin/lives.h"
+#include "plugin/overview.h"
 #include "plugin/publish.h"
 #include "plugin/scan.h"
 #include "plugin/setup.h"
@@ -321,6 +323,8 @@ static int unmake_all(struct module *module, uint64_t deadline_ns)
     strangers_clear(module);
     lives_clear(module);
     waits_clear(module);
+    details_close(module);
+    overview_close(module);
     control_close(&module->control);
     struct block *block, *next;
     HASH_ITER (by_id, module->registry.blocks, block, next) {

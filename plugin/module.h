@@ -42,7 +42,9 @@ struct attempt_made {
     char why[512];
 };
 
-struct assignment; /* blocks.h: an assign_process at work */
+struct assignment;    /* blocks.h: an assign_process at work */
+struct detail_reader; /* details.c */
+struct overview;      /* overview.c */
 
 struct module {
     /* the host's */
@@ -115,6 +117,8 @@ struct module {
     TAILQ_HEAD(, block) unsent;      /* whose events could not be handed over */
     struct wire_out out;             /* for events, one at a time */
 
+    struct detail_reader *detail_reader; /* null: none was needed yet */
+    struct overview *overview;           /* the same */
     struct control *control;
     struct counters counters;
 };

@@ -73,6 +73,7 @@ struct process {
     bool has_status;
     int status;
     uint64_t ended_ns, cpu_ns, max_rss_bytes;
+    uint64_t cpu_seen_ns; /* as it was read last, for a list: it used at least that much */
 
     struct command *command; /* null: not known yet */
 };
@@ -120,6 +121,7 @@ struct block {
     TAILQ_HEAD(, process) processes;
     uint32_t n_processes; /* in the registry */
     uint32_t n_told;      /* told to readers: what lists hold */
+    uint64_t gone_cpu_ns; /* what those used that are in it no more, as far as that is known */
 
     int watch_fd;           /* says when it may be empty; -1: none */
     struct module *module;  /* while it is being removed, for what follows */

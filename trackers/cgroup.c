@@ -59,6 +59,13 @@ static int directory_of(const struct tracker *tracker, const char *block, const 
     return used < TRACKER_PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
+static int cgroup_cpu_us(const struct tracker *tracker, const char *block, uint64_t *ret_cpu_us)
+{
+    char path[TRACKER_PATH_MAX];
+    int r = directory_of(tracker, block, "", path);
+    return r < 0 ? r : cgroupfs_cpu_us(path, ret_cpu_us);
+}
+
 static bool cgroup_procs_path(const struct tracker *tracker, const char *block, const char *scope,
                               char *path)
 {
@@ -633,5 +640,6 @@ const struct tracker_class tracker_cgroup = {
     .close = cgroup_close,
     .locate = cgroup_locate,
     .procs_path = cgroup_procs_path,
+    .cpu_us = cgroup_cpu_us,
     .run = cgroup_run,
 };

@@ -17,12 +17,12 @@ enum { ARGV_LOOKS = 4 };
 static int read_argv(struct process_facts *facts)
 {
     char argv[PROC_ARGV_MAX];
-    ssize_t size = proc_argv_read(argv, facts->pid, &facts->argv_cut);
+    ssize_t size = proc_argv_read(argv, sizeof argv, facts->pid, &facts->argv_cut);
     bool may_come = !proc_has_ended(&facts->stat) && !proc_is_kernel_thread(&facts->stat) &&
                     facts->stat.state != 'Z';
     for (int look = 0; size == 0 && may_come && look < ARGV_LOOKS; look++) {
         poll(NULL, 0, 1);
-        size = proc_argv_read(argv, facts->pid, &facts->argv_cut);
+        size = proc_argv_read(argv, sizeof argv, facts->pid, &facts->argv_cut);
     }
     if (size <= 0)
         return (int)size;

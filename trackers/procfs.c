@@ -150,19 +150,19 @@ uint64_t proc_rss_bytes(uint32_t pid)
 
 /* ---- argv, cgroup, uid ---- */
 
-ssize_t proc_argv_read(char argv[static PROC_ARGV_MAX], uint32_t pid, bool *ret_cut)
+ssize_t proc_argv_read(char *argv, size_t room, uint32_t pid, bool *ret_cut)
 {
     enum { PADDING = 3 }; /* so many NULs at the end are no empty arguments any more */
     char more;
     char path[64];
     snprintf(path, sizeof path, "/proc/%" PRIu32 "/cmdline", pid);
-    ssize_t size = read_proc(path, argv, PROC_ARGV_MAX);
+    ssize_t size = read_proc(path, argv, room);
     if (size < 0)
         return size;
     *ret_cut = false;
-    if (size == PROC_ARGV_MAX) {
+    if ((size_t)size == room) {
         _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-        *ret_cut = fd >= 0 && pread(fd, &more, 1, PROC_ARGV_MAX) == 1;
+        *ret_cut = fd >= 0 && pread(fd, &more, 1, (off_t)room) == 1;
     }
     ssize_t used = size;
     while (used > 0 && argv[used - 1] == '\0')

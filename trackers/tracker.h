@@ -67,6 +67,11 @@ bool tracker_locate(const struct tracker *tracker, const char *cgroup_path, char
 bool tracker_procs_path(const struct tracker *tracker, const char *block, const char *scope,
                         char path[static TRACKER_PATH_MAX]);
 
+/* CPU time of all that ever was in the block, those that ended included, in microseconds. For a
+ * worker's thread; any one. -ENOTSUP: this tracker's blocks have no such account; -ENOENT: no such
+ * block. */
+int tracker_cpu_us(const struct tracker *tracker, const char *block, uint64_t *ret_cpu_us);
+
 /* ---- operations ---- */
 
 enum tracker_op_kind {
