@@ -12,6 +12,7 @@
     X(feed_restarts) /* times that it died and was opened again */                                 \
     X(resyncs)       /* blocks that were scanned because of a loss */                              \
     X(scans)         /* scans of a block, for whatever reason */                                   \
+    X(scans_late)    /* of them held up by a process that cannot be read, and begun anew */        \
     X(scan_repairs)  /* births, deaths and changes that only a scan saw */                         \
     X(processes_added)                                                                             \
     X(processes_exited)                                                                            \

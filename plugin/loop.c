@@ -215,6 +215,7 @@ static int on_relief(sd_event_source *source, uint64_t now_us, void *context)
     struct module *module = context;
     (void)source, (void)now_us;
     workers_relieve(module->workers);
+    scan_give_up_late(module);
     return 0; /* run () sets it again where work is still pending */
 }
 

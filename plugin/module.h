@@ -95,6 +95,7 @@ struct module {
     struct outsider *outsiders; /* processes in no block that are parents of members: lives.c */
     uint32_t scan_mark;
     uint64_t scan; /* the same as in a block, where one scan serves all blocks */
+    uint64_t scan_began_ns;
     bool scanning, scan_again;
     struct known *snapshot;    /* snapshot.h: the newest; null: none was needed yet */
     uint64_t snapshot_version; /* of the registry, when it was made */

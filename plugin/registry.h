@@ -144,6 +144,7 @@ struct block {
 
     struct asks listers;       /* list_block: until the scan that began behind them is over */
     uint64_t scan;             /* number of the newest scan that was begun */
+    uint64_t scan_began_ns;    /* CLOCK_MONOTONIC */
     bool scanning, scan_again; /* a scan is at the workers; another one is wanted behind it */
     uint64_t resync_seq;       /* of the newest block-resync; 0: none */
     bool active;               /* something happened in it since it was scanned last */

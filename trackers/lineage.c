@@ -21,6 +21,7 @@
 
 #include "base/cleanup.h"
 #include "trackers/assignable.h"
+#include "trackers/held.h"
 #include "trackers/lineage_find.h"
 #include "trackers/probe.h"
 #include "trackers/tracker_impl.h"
@@ -116,7 +117,11 @@ static bool is_for_us(const struct tracker_op *op, struct text environment)
 
 static uint32_t read_tag(const struct tracker_op *op, uint32_t pid, char *buffer)
 {
+    int read = held_begin(pid);
+    if (read < 0)
+        return LINEAGE_NOWHERE;
     ssize_t size = proc_environ_read(buffer, PROC_ENVIRON_MAX, pid);
+    held_end(read);
     if (size <= 0)
         return LINEAGE_NOWHERE;
     const struct text environment = {buffer, (size_t)size};

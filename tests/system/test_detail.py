@@ -548,6 +548,19 @@ class Hanging(DetailCase):
         self.assertEqual(after["gauges"]["workers"], before["gauges"]["workers"])
         self.assertEqual(after["counters"]["details_late"], before["counters"]["details_late"])
 
+    def test_who_comes_while_one_hangs_is_seen_and_can_be_assigned(self) -> None:
+        block, file = self.block(), self.file()
+        (pid,) = self.hanging(block, file)
+        born = self.odd(block, "hold")  # assigned, where nothing can be born in a block
+        block.watch.until_added(born.pid)
+        outside = programs.Odd("hold")
+        self.addCleanup(outside.close)
+        outside.until("ready")
+        self.assertEqual(block.assign(outside.pid), 1)
+        self.assertEqual(set(block.listed()), {pid, born.pid, outside.pid})
+        born.finish()
+        block.check_end(born.pid, ("exit_code", 0))
+
     def test_it_is_whole_again_when_it_can_be_read_again(self) -> None:
         block, file = self.block(), self.file()
         (pid,) = self.hanging(block, file)
