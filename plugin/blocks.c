@@ -4,6 +4,7 @@
 
 #include "plugin/blocks.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -61,6 +62,7 @@ void blocks_take_asks(struct asks *from, struct asks *to)
 /* Hands it to a worker; the block stays until it is back. */
 void blocks_submit(struct module *module, struct block *block, struct tracker_op *op)
 {
+    assert(!block->clearing || op->kind == TRACKER_REMOVE);
     block->busy++;
     tracker_op_submit(module->workers, op);
 }

@@ -185,7 +185,7 @@ class StopTree(EndsCase):
         for bad in ({"signal": 0}, {"signal": 65}, {"grace_ms": 500, "timeout_ms": 500},
                     {"grace_ms": -1}, {"scope": "/x"}):
             with self.refused("invalid_argument"):
-                self.stop(block, **bad)
+                self.broker.control.ask("stop_tree", {"block_id": block.id} | bad, right=False)
 
     @unittest.skipUnless(os.geteuid() == 0, "making cgroups by hand needs root")
     def test_cgroups_that_members_made_themselves_are_stopped_too(self) -> None:
