@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 if(CRITERION_FOUND)
-    foreach(module life lineage netlink)
+    foreach(module held life lineage netlink)
         proctrack_criterion(test_trackers_${module} test_trackers_${module}.c LIBS trackers)
     endforeach()
 
