@@ -13,6 +13,8 @@
 #include "plugin/assign.h"
 #include "plugin/blocks_impl.h"
 #include "plugin/clock.h"
+#include "plugin/expiry.h"
+#include "plugin/keeper.h"
 #include "plugin/publish.h"
 #include "plugin/scan.h"
 
@@ -98,8 +100,9 @@ static void answer_ensure(struct module *module, struct block *block, struct ask
     control_send(ask);
 }
 
-static void take_wishes(struct block *block, const struct ask *ask)
+static void take_wishes(struct module *module, struct block *block, const struct ask *ask)
 {
+    expiry_claim(module, block);
     if (ask->request.has_on_exit)
         block->keep_on_exit = ask->request.keep_on_exit;
 }
@@ -143,8 +146,12 @@ static void start_live(struct module *module, struct block *block)
 
 void blocks_unmake(struct module *module, struct block *block)
 {
+    char id[BLOCK_ID_MAX + 1];
+    strcpy(id, block->id);
     publish_forget_block(module, block);
+    expiry_claim(module, block);
     registry_remove_block(&module->registry, block);
+    keeper_forget(module, text_of(id));
 }
 
 /* Those who waited ask again: at the latest they wait behind the first of them. */
@@ -173,7 +180,7 @@ static void answer_maker(struct module *module, struct block *block, struct trac
     take_places(module, block, op);
     if (created)
         start_live(module, block);
-    take_wishes(block, ask);
+    take_wishes(module, block, ask);
     answer_ensure(module, block, ask, created);
 }
 
@@ -201,6 +208,7 @@ static struct block *new_block(struct module *module, struct ask *ask)
 {
     if (registry_n_blocks(&module->registry) >= module->options.max_blocks) {
         module->counters.limits_hit++;
+        keeper_forget(module, ask->request.block_id);
         control_refuse(ask, ERRORCODE_LIMIT,
                        "there are %" PRIu64 " blocks already, as many as max-blocks allows: remove "
                        "some, or raise it",
@@ -209,6 +217,7 @@ static struct block *new_block(struct module *module, struct ask *ask)
     }
     struct block *block = registry_add_block(&module->registry, ask->request.block_id);
     if (!block) {
+        keeper_forget(module, ask->request.block_id);
         control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
         return NULL;
     }
@@ -219,18 +228,20 @@ static struct block *new_block(struct module *module, struct ask *ask)
 void blocks_ensure(struct module *module, struct ask *ask)
 {
     struct block *block = registry_block(&module->registry, ask->request.block_id);
+    if (block && block->state == BLOCK_REMOVING) { /* it is asked for again when it is gone */
+        TAILQ_INSERT_TAIL(&block->makers, ask, link);
+        return;
+    }
+    if (!keeper_settle(module, ask))
+        return; /* answered, or it comes back here */
     bool busy = block && (block->state != BLOCK_LIVE || !TAILQ_EMPTY(&block->makers));
     if (block && !busy && is_made(block, ask)) {
-        take_wishes(block, ask);
+        take_wishes(module, block, ask);
         answer_ensure(module, block, ask, false);
         return;
     }
     if (!block && !(block = new_block(module, ask)))
         return;
-    if (block->state == BLOCK_REMOVING) { /* it is asked for again when it is gone */
-        TAILQ_INSERT_TAIL(&block->makers, ask, link);
-        return;
-    }
     bool running = !TAILQ_EMPTY(&block->makers);
     TAILQ_INSERT_TAIL(&block->makers, ask, link);
     if (running)
@@ -363,11 +374,13 @@ static int adopt_block(struct module *module, struct block *none, const char *id
     block->adopted = true;
     block->keep_on_exit = module->options.keep_on_exit;
     start_live(module, block);
+    expiry_adopted(module, block);
     return 0;
 }
 
 int blocks_adopt(struct module *module, struct wps_error *error)
 {
+    keeper_wait_for_last(module);
     return for_each_name(module, NULL, adopt_block, error);
 }
 

@@ -11,6 +11,8 @@
  *   publish    tells readers of it
  *   scan       compares the registry with the kernel
  *   blocks     makes and ends blocks
+ *   keeper     the process that ends blocks when ours dies
+ *   expiry     takes away adopted blocks that nobody wants
  *   control    the socket: envelopes, rights, limits
  *   commands   what each request does
  */
@@ -65,9 +67,9 @@ struct module {
     /* the loop's */
     sd_event *event;
     sd_event_source *feed_source, *settle_timer, *read_timer, *mark_timer, *retry_timer,
-        *relief_timer, *scan_timer;
-    int stop_event;                       /* eventfd: the host wants us to stop */
-    bool stopping;                        /* it said so */
+        *relief_timer, *scan_timer, *expiry_timer;
+    int stop_event;       /* eventfd: the host wants us to stop */
+    bool stopping;        /* it said so */
     struct gather gather; /* of the feed's events */
 
     struct workers *workers;
@@ -76,7 +78,7 @@ struct module {
     struct attempt_made attempts[ATTEMPTS_MAX];
     unsigned n_attempts;
     const char *confidence; /* of a block with nothing special */
-    char confidence_reason[256];
+    char confidence_reason[512];
 
     struct registry registry;
     struct proc_clock clock;
@@ -109,6 +111,8 @@ struct module {
     TAILQ_HEAD(, block) unsent;      /* whose events could not be handed over */
     struct wire_out out;             /* for events, one at a time */
 
+    struct keeper *keeper;         /* keeper.h; null: the tracker has no use for one */
+    TAILQ_HEAD(, block) unclaimed; /* adopted, by the time when they expire: expiry.c */
     struct control *control;
     struct counters counters;
 };

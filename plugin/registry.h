@@ -113,6 +113,9 @@ struct block {
     enum block_phase state;
     bool adopted;
     bool keep_on_exit;
+    bool unclaimed;      /* adopted, and no client ensured it since */
+    uint64_t expires_ns; /* CLOCK_MONOTONIC, while unclaimed: if it is empty then */
+    TAILQ_ENTRY(block) in_unclaimed;
 
     SLIST_HEAD(, scope) scopes;
     TAILQ_HEAD(, process) processes;

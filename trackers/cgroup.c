@@ -321,11 +321,12 @@ static bool is_listed(const struct tracker_op *op, uint32_t pid)
 static int assign_descendants(struct cgroup_tracker *cgroup, struct tracker_op *op,
                               const char *directory)
 {
+    uint32_t spared = __atomic_load_n(&cgroup->tracker.spared, __ATOMIC_RELAXED);
     for (int round = 0; round < ASSIGN_ROUNDS; round++) {
         _cleanup_free_ uint32_t *pids = NULL;
         size_t n = 0;
         bool moved = false;
-        int r = assignable_descendants(op->pid, &pids, &n);
+        int r = assignable_descendants(op->pid, spared, &pids, &n);
         if (r < 0)
             return r;
         for (size_t i = 0; i < n; i++) {
@@ -349,7 +350,8 @@ static int assign(struct tracker *tracker, struct tracker_op *op)
     int r = directory_of(tracker, op->block, op->scope, directory);
     if (r < 0)
         return wps_error_system(&op->error, r, "data.scope");
-    r = assignable_check(op->pid, op->start_ticks, op->client_uid, &op->error);
+    r = assignable_check(op->pid, op->start_ticks, op->client_uid,
+                         __atomic_load_n(&tracker->spared, __ATOMIC_RELAXED), &op->error);
     if (r < 0)
         return r;
     r = assign_one(cgroup, op, directory, op->pid);

@@ -67,6 +67,9 @@ bool tracker_locate(const struct tracker *tracker, const char *cgroup_path, char
 bool tracker_procs_path(const struct tracker *tracker, const char *block, const char *scope,
                         char path[static TRACKER_PATH_MAX]);
 
+/* A helper process of ours: it is put into no block. 0: none. */
+void tracker_spare(struct tracker *tracker, uint32_t pid);
+
 /* ---- operations ---- */
 
 enum tracker_op_kind {
