@@ -24,6 +24,8 @@ static int read_argv(struct process_facts *facts)
         poll(NULL, 0, 1);
         size = proc_argv_read(argv, facts->pid, &facts->argv_cut);
     }
+    if (size == 0 && facts->stat.state == 'Z' && !proc_has_ended(&facts->stat))
+        size = proc_argv_read_by_threads(argv, facts->pid, &facts->argv_cut);
     if (size <= 0)
         return (int)size;
     char *copy = malloc((size_t)size);
