@@ -114,11 +114,26 @@ static bool is_made(const struct block *block, const struct ask *ask)
     return scope && scope->made;
 }
 
+static enum tracker_mark mark_wished(const struct ask *ask)
+{
+    if (!ask->request.has_on_exit)
+        return TRACKER_UNMARKED;
+    return ask->request.keep_on_exit ? TRACKER_MARK_KEEP : TRACKER_MARK_KILL;
+}
+
+/* True where the next broker would find the same on_exit already. */
+static bool is_marked(const struct block *block, const struct ask *ask)
+{
+    return !ask->request.has_on_exit || mark_wished(ask) == block->mark;
+}
+
 /* What the worker made is known now: the block and each level of the sub-scope can be found by
  * their places. */
 static void take_places(struct module *module, struct block *block, struct tracker_op *op)
 {
     registry_place_block(&module->registry, block, op->block_place);
+    if (op->mark)
+        block->mark = (uint8_t)op->mark;
     struct text scope = text_of(op->scope), level = {op->scope, 0};
     for (int i = 0; i < TRACKER_LEVELS && level.size < scope.size; i++) {
         const char *from = scope.at + level.size + (level.size > 0);
@@ -235,7 +250,7 @@ void blocks_ensure(struct module *module, struct ask *ask)
     if (!keeper_settle(module, ask))
         return; /* answered, or it comes back here */
     bool busy = block && (block->state != BLOCK_LIVE || !TAILQ_EMPTY(&block->makers));
-    if (block && !busy && is_made(block, ask)) {
+    if (block && !busy && is_made(block, ask) && is_marked(block, ask)) {
         take_wishes(module, block, ask);
         answer_ensure(module, block, ask, false);
         return;
@@ -249,6 +264,7 @@ void blocks_ensure(struct module *module, struct ask *ask)
     struct tracker_op *op =
         blocks_op(module, TRACKER_CREATE, block, scope_or_main(ask), on_created);
     if (op) {
+        op->mark = mark_wished(ask);
         blocks_submit(module, block, op);
         return;
     }
@@ -372,7 +388,8 @@ static int adopt_block(struct module *module, struct block *none, const char *id
     if (r < 0)
         return r;
     block->adopted = true;
-    block->keep_on_exit = module->options.keep_on_exit;
+    block->keep_on_exit =
+        block->mark ? block->mark == TRACKER_MARK_KEEP : module->options.keep_on_exit;
     start_live(module, block);
     expiry_adopted(module, block);
     return 0;

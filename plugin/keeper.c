@@ -267,6 +267,7 @@ static void cut_off(struct keeper *keeper)
 {
     keeper->socket_source = sd_event_source_disable_unref(keeper->socket_source);
     keeper->pidfd_source = sd_event_source_disable_unref(keeper->pidfd_source);
+    sd_event_source_set_enabled(keeper->timer, SD_EVENT_OFF);
     if (keeper->socket >= 0)
         say(keeper, KEEPER_BYE, "", 0);
     if (keeper->pidfd >= 0) {
@@ -330,7 +331,6 @@ static void lost(struct keeper *keeper, const char *what)
     if (keeper->state == ENDING) {
         cut_off(keeper);
         keeper->state = OFF;
-        sd_event_source_set_enabled(keeper->timer, SD_EVENT_OFF);
         want(keeper);
         return;
     }

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -124,6 +125,35 @@ static uint64_t place_of(const char *path)
     return lstat(path, &stat) < 0 ? 0 : stat.st_ino; /* kernfs: the inode number is the id */
 }
 
+/* Attributes of the user are there since Linux 5.7; trusted ones, for root, before. A kernel that
+ * has neither forgets. */
+static const char *const mark_attributes[] = {"user.proctrack.on_exit",
+                                              "trusted.proctrack.on_exit"};
+static const char *const mark_words[] = {
+    [TRACKER_MARK_KILL] = "kill",
+    [TRACKER_MARK_KEEP] = "keep",
+};
+
+static void write_mark(const char *path, enum tracker_mark mark)
+{
+    for (size_t i = 0; i < sizeof mark_attributes / sizeof *mark_attributes; i++)
+        if (setxattr(path, mark_attributes[i], mark_words[mark], strlen(mark_words[mark]), 0) == 0)
+            return;
+}
+
+static enum tracker_mark read_mark(const char *path)
+{
+    char word[8];
+    for (size_t i = 0; i < sizeof mark_attributes / sizeof *mark_attributes; i++) {
+        ssize_t size = getxattr(path, mark_attributes[i], word, sizeof word);
+        for (int mark = TRACKER_MARK_KILL; mark <= TRACKER_MARK_KEEP; mark++)
+            if (size == (ssize_t)strlen(mark_words[mark]) &&
+                memcmp(word, mark_words[mark], (size_t)size) == 0)
+                return (enum tracker_mark)mark;
+    }
+    return TRACKER_UNMARKED;
+}
+
 static int create(struct tracker *tracker, struct tracker_op *op)
 {
     char path[TRACKER_PATH_MAX], part[TRACKER_SCOPE_MAX + 1];
@@ -132,6 +162,10 @@ static int create(struct tracker *tracker, struct tracker_op *op)
     if (r < 0)
         return r;
     op->block_place = place_of(path);
+    if (op->mark)
+        write_mark(path, op->mark);
+    else
+        op->mark = read_mark(path);
     if (strlen(path) + sizeof "/cgroup.events" <= sizeof path) {
         strcat(path, "/cgroup.events");
         op->watch_fd = open(path, O_RDONLY | O_CLOEXEC);

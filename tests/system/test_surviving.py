@@ -158,7 +158,28 @@ class Adoption(SurvivingCase):
         after = self.until_listed(broker, "kept", {kept.pid})
         self.assertEqual(after[kept.pid]["started_at_ms"], before[kept.pid]["started_at_ms"])
         self.assertEqual(broker.control("list_all_blocks")["block_ids"], ["kept"])
+        broker.control("remove", block_id="kept")
         broker.stop()
+
+    def test_what_a_client_said_of_on_exit_holds_through_many_brokers(self) -> None:
+        broker = self.own_broker(on_exit="keep")
+        kept = self.member(broker, "kept", on_exit="kill")
+        self.ensure(broker, "kept", on_exit="keep")  # the last word counts
+        killed = self.member(broker, "killed", on_exit="kill")
+        unsaid = self.member(broker, "unsaid")
+        self.crash(broker)
+        broker.options["on-exit"] = "kill"
+        broker.start()
+        self.until_listed(broker, "kept", {kept.pid})
+        broker.process.send_signal(signal.SIGTERM)
+        self.assertEqual(broker.process.wait(30 * SLOW), 0)
+        self.until_gone(killed.pid, unsaid.pid)
+        self.assert_running(kept.pid)
+        broker.start()
+        self.until_listed(broker, "kept", {kept.pid})
+        self.ensure(broker, "kept", on_exit="kill")
+        broker.stop()
+        self.until_gone(kept.pid)
 
 
 class Expiry(SurvivingCase):
