@@ -377,6 +377,18 @@ class Keeper(SurvivingCase):
         broker.start()
         broker.stop()
 
+    def test_the_next_one_is_told_more_blocks_than_its_socket_takes_at_once(self) -> None:
+        broker = self.own_broker()
+        for number in range(1000):
+            self.ensure(broker, f"b-{number}", on_crash="kill")
+        os.kill(self.keeper(broker), signal.SIGKILL)
+        odd = self.member(broker, "last", on_crash="kill")
+        self.crash(broker)
+        self.until_gone(odd.pid)
+        programs.wait_for(lambda: not self.block_directories(broker), "all blocks are removed")
+        broker.start()
+        broker.stop()
+
     def test_one_that_is_stopped_is_replaced_and_harms_nobody(self) -> None:
         broker = self.own_broker()
         odd = self.member(broker, "b", on_crash="kill")
