@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "plugin/blocks.h"
 #include "plugin/details.h"
+#include "plugin/keeper.h"
 #include "plugin/listing.h"
 #include "plugin/lives.h"
 #include "plugin/loop.h"
@@ -41,6 +42,7 @@ static void describe(struct module *module, struct ask *ask)
         {"requests", module->options.max_requests},
         {"settle_ms", module->options.settle_ms},
         {"poll_ms", module->options.poll_ms},
+        {"adopt_expire_ms", module->options.adopt_expire_ms},
     };
     struct describe_reply reply = {
         .protocol = 1,
@@ -83,6 +85,8 @@ static void stats(struct module *module, struct ask *ask)
         {"workers", workers_threads(module->workers)},
         {"jobs_pending", workers_pending(module->workers)},
         {"details_held", details_held(module)},
+        {"keeper_pid", keeper_pid(module)},
+        {"keeper_blocks", keeper_blocks(module)},
     };
     stats_reply_pack(control_reply(ask), counters, sizeof counters / sizeof *counters, gauges,
                      sizeof gauges / sizeof *gauges);
@@ -113,12 +117,6 @@ static bool refuse_wish(struct ask *ask, bool wished, const char *what)
     if (wished)
         control_refuse(ask, ERRORCODE_NOT_SUPPORTED, "%s: not supported by this version", what);
     return wished;
-}
-
-static void ensure_tracker(struct module *module, struct ask *ask)
-{
-    if (!refuse_wish(ask, ask->request.kill_on_crash, "data.on_crash: kill"))
-        blocks_ensure(module, ask);
 }
 
 static void remove_block(struct module *module, struct ask *ask)
@@ -188,7 +186,7 @@ void commands_run(struct module *module, struct ask *ask)
 {
     static void (*const commands[CONTROL_COMMANDS])(struct module *, struct ask *) = {
         [CONTROL_DESCRIBE] = describe,
-        [CONTROL_ENSURE_TRACKER] = ensure_tracker,
+        [CONTROL_ENSURE_TRACKER] = blocks_ensure,
         [CONTROL_ASSIGN_PROCESS] = assign_process,
         [CONTROL_LIST_BLOCK] = listing_start,
         [CONTROL_LIST_ALL_BLOCKS] = overview_start,

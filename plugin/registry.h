@@ -116,6 +116,10 @@ struct block {
     enum block_phase state;
     bool adopted;
     bool keep_on_exit;
+    uint8_t mark;        /* enum tracker_mark: its on_exit, as the next broker would find it */
+    bool unclaimed;      /* adopted, and no client ensured it since */
+    uint64_t expires_ns; /* CLOCK_MONOTONIC, while unclaimed: if it is empty then */
+    TAILQ_ENTRY(block) in_unclaimed;
 
     SLIST_HEAD(, scope) scopes;
     TAILQ_HEAD(, process) processes;

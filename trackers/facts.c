@@ -25,6 +25,8 @@ static ssize_t read_patiently(struct process_facts *facts, char argv[static PROC
         poll(NULL, 0, 1);
         size = proc_argv_read(argv, PROC_ARGV_MAX, facts->pid, &facts->argv_cut);
     }
+    if (size == 0 && facts->stat.state == 'Z' && !proc_has_ended(&facts->stat))
+        size = proc_argv_read_by_threads(argv, facts->pid, &facts->argv_cut);
     return size;
 }
 

@@ -61,6 +61,10 @@ uint64_t proc_rss_bytes(uint32_t pid);
  * -ESRCH. */
 ssize_t proc_argv_read(char *argv, size_t room, uint32_t pid, bool *ret_cut);
 
+/* The same by way of its other threads, for one whose leader left: the kernel shows nothing of a
+ * process at its leader then. 0 where none of them has any. */
+ssize_t proc_argv_read_by_threads(char argv[static PROC_ARGV_MAX], uint32_t pid, bool *ret_cut);
+
 /* The path in the unified hierarchy, as in the `0::` line of /proc/PID/cgroup, out of its text:
  * " (deleted)" is taken off and told. Empty where there is no such line. */
 struct text proc_cgroup_parse(struct text text, bool *ret_deleted);

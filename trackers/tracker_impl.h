@@ -24,6 +24,7 @@ struct tracker_class {
 struct tracker {
     const struct tracker_class *class;
     int root_fd;
+    uint32_t spared; /* atomic: workers read it */
     char root_path[TRACKER_PATH_MAX];
 };
 
