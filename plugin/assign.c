@@ -152,12 +152,13 @@ static void on_assigned(struct tracker_op *op, void *context)
     for (size_t i = 0; i < op->facts.n; i++) {
         const struct process_facts *facts = &op->facts.items[i];
         struct scope *scope = scope_of(module, assignment->block, op, facts);
-        if (is_there(module, assignment, scope, facts))
+        bool there = is_there(module, assignment, scope, facts);
+        bool root = assignment->root && facts->pid == assignment->pid;
+        if (there && !root)
             continue;
-        assignment->moved += facts->moved;
+        assignment->moved += facts->moved && !there;
         if (scope)
-            lives_seen(module, scope, facts, assignment->root && facts->pid == assignment->pid,
-                       false);
+            lives_seen(module, scope, facts, root, false);
     }
     strangers_end(module, assignment->stranger);
     if (op->result < 0)

@@ -69,6 +69,7 @@ static void seen_again(struct module *module, struct process *process, struct sc
     }
     if (root && !process->root) {
         process->root = true;
+        process->started = process->started_open = false;
         registry_set_scope(&module->registry, process, scope);
         lives_drive(module, process,
                     &(struct life_news){.input = LIFE_RESCOPE, .by_scan = by_scan});

@@ -49,6 +49,20 @@ class Membership(SystemCase):
             block.check_end(sleep.pid, ("signal", 9))
         self.assertEqual(block.watch.named("process-exec"), [])
 
+    def test_a_member_that_is_assigned_becomes_a_root_and_is_not_started(self) -> None:
+        block = self.block()
+        shell = block.sh("echo '{\"what\":\"ready\"}'; sh -c 'read x; true'; true")
+        shell.until("ready")
+        child = programs.wait_for(lambda: [pid for pid, record in block.listed().items()
+                                           if record["parent_pid"] == shell.pid], "its child")[0]
+        self.assertEqual((block.listed()[child]["root"], block.listed()[child]["started"]), (False, True))
+        self.assertEqual(block.assign(child), 0)
+        changed = block.watch.until_event("process-changed")
+        self.assertEqual((changed.data["process"]["pid"], changed.data["process"]["root"],
+                          changed.data["process"]["started"]), (child, True, False))
+        self.assertEqual(block.listed()[child]["started"], False)
+        shell.finish()
+
     def test_one_that_comes_back_has_two_stays(self) -> None:
         home, away = self.block(), self.block()
         odd = self.outside("hold")
