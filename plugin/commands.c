@@ -4,20 +4,15 @@
 
 #include "plugin/commands.h"
 
-#include <errno.h>
-#include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "plugin/blocks.h"
 #include "plugin/listing.h"
 #include "plugin/lives.h"
 #include "plugin/loop.h"
-#include "plugin/scan.h"
+#include "plugin/signals.h"
+#include "plugin/waits.h"
 
 static struct block *block_of(struct module *module, const struct ask *ask)
 {
@@ -128,93 +123,6 @@ static void answer_ok(const struct block *block, struct ask *ask, bool ok)
     control_send(ask);
 }
 
-/* A kill of one pid: the descriptor is taken first, then what it stands for is looked at, so that
- * nobody else is signalled, whatever happens to the pid. */
-struct pid_kill {
-    struct job job;
-    struct ask *ask;
-    struct tracker *tracker;
-    char block[BLOCK_ID_MAX + 1];
-    uint32_t pid;
-    uint64_t start_ticks;
-    bool rough; /* the start may be off by two ticks */
-    int result;
-};
-
-static bool is_member(const struct pid_kill *kill, const struct process_facts *facts)
-{
-    char block[TRACKER_BLOCK_MAX + 1], scope[TRACKER_SCOPE_MAX + 1];
-    uint64_t start = facts->stat.start_ticks;
-    if (start != kill->start_ticks &&
-        !(kill->rough && start + 2 >= kill->start_ticks && start <= kill->start_ticks + 2))
-        return false;
-    if (!(tracker_traits(kill->tracker) & TRACKER_HAS_PLACES))
-        return true;
-    return facts->cgroup && tracker_locate(kill->tracker, facts->cgroup, block, scope) &&
-           strcmp(block, kill->block) == 0;
-}
-
-static void run_pid_kill(struct job *job)
-{
-    struct pid_kill *kill = (struct pid_kill *)job;
-    struct process_facts facts;
-    _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, kill->pid, 0);
-    if (pidfd < 0) {
-        kill->result = -errno;
-        return;
-    }
-    kill->result = facts_read(&facts, kill->pid, FACTS_CGROUP);
-    if (kill->result < 0)
-        return;
-    if (!is_member(kill, &facts))
-        kill->result = -ESRCH;
-    else if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) < 0)
-        kill->result = -errno;
-    facts_clear(&facts);
-}
-
-static void on_pid_killed(struct job *job, void *context)
-{
-    struct pid_kill *kill = (struct pid_kill *)job;
-    struct module *module = context;
-    struct ask *ask = kill->ask;
-    loop_drain_feed(module);
-    if (kill->result == 0 || kill->result == -ESRCH)
-        answer_ok(block_of(module, ask), ask, kill->result == 0);
-    else
-        control_refuse(ask, kill->result == -EPERM ? ERRORCODE_NOT_PERMITTED : ERRORCODE_INTERNAL,
-                       "cannot kill process %u: %s", kill->pid, strerror(-kill->result));
-    free(kill);
-}
-
-static void kill_pid(struct module *module, struct ask *ask)
-{
-    const struct block *block = block_of(module, ask);
-    const struct process *process = registry_process(&module->registry, (uint32_t)ask->request.pid);
-    if (!block || !process || process->block != block ||
-        (ask->request.started_at_ms && life_is_told(process->state) &&
-         process->started_at_ms != ask->request.started_at_ms)) {
-        answer_ok(block, ask, false);
-        return;
-    }
-    struct pid_kill *kill = calloc(1, sizeof *kill);
-    if (!kill) {
-        control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
-        return;
-    }
-    *kill = (struct pid_kill){
-        .job = {.run = run_pid_kill, .done = on_pid_killed, .context = module},
-        .ask = ask,
-        .tracker = module->tracker,
-        .pid = process->pid,
-        .start_ticks = process->start_ticks,
-        .rough = process->start_is_rough,
-        .result = -ECANCELED,
-    };
-    strcpy(kill->block, block->id);
-    workers_submit(module->workers, &kill->job);
-}
-
 static void kill_tree(struct module *module, struct ask *ask)
 {
     struct block *block = block_of(module, ask);
@@ -253,6 +161,45 @@ static void remove_block(struct module *module, struct ask *ask)
 
 /* ---- dispatch ---- */
 
+/* Commands about a block that has to be there. */
+static void run_known(struct module *module, struct ask *ask,
+                      void (*run)(struct module *module, struct block *block, struct ask *ask))
+{
+    struct block *block = block_of(module, ask);
+    if (block)
+        run(module, block, ask);
+    else
+        control_refuse(ask, ERRORCODE_NO_SUCH_BLOCK,
+                       "data.block_id: no block '%.*s': ensure_tracker makes it",
+                       (int)ask->request.block_id.size, ask->request.block_id.at);
+}
+
+static void kill_pid(struct module *module, struct ask *ask)
+{
+    signals_kill_pid(module, block_of(module, ask), ask);
+}
+
+static void kill_started(struct module *module, struct ask *ask)
+{
+    run_known(module, ask, signals_kill_started);
+}
+
+static void signal_tree(struct module *module, struct ask *ask)
+{
+    run_known(module, ask, signals_tree);
+}
+
+static void freeze_or_thaw(struct module *module, struct ask *ask)
+{
+    run_known(module, ask, signals_freeze);
+}
+
+static void stop_or_wait(struct module *module, struct ask *ask)
+{
+    if (!refuse_wish(ask, ask->request.include_escaped, "data.include_escaped"))
+        run_known(module, ask, waits_start);
+}
+
 static void assign_process(struct module *module, struct ask *ask)
 {
     if (ask->request.pid == 0) {
@@ -273,6 +220,12 @@ void commands_run(struct module *module, struct ask *ask)
         [CONTROL_CONFIDENCE_OF] = confidence_of,
         [CONTROL_KILL_PID] = kill_pid,
         [CONTROL_KILL_TREE] = kill_tree,
+        [CONTROL_KILL_STARTED] = kill_started,
+        [CONTROL_SIGNAL_TREE] = signal_tree,
+        [CONTROL_STOP_TREE] = stop_or_wait,
+        [CONTROL_WAIT_EMPTY] = stop_or_wait,
+        [CONTROL_FREEZE] = freeze_or_thaw,
+        [CONTROL_THAW] = freeze_or_thaw,
         [CONTROL_REMOVE] = remove_block,
         [CONTROL_STATS] = stats,
     };

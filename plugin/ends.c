@@ -23,6 +23,7 @@
 #include "plugin/scan.h"
 #include "plugin/snapshot.h"
 #include "plugin/survivors.h"
+#include "plugin/waits.h"
 
 enum {
     KILL_AGAIN_MS = 100,      /* while it is not empty, at first */
@@ -188,6 +189,7 @@ void blocks_told_removed(struct module *module, struct block *block)
     struct asks makers;
     answer_removers(block);
     listing_gone(block);
+    waits_block_gone(module, block);
     blocks_take_asks(&block->makers, &makers);
     sd_event_source_disable_unref(block->watch);
     sd_event_source_disable_unref(block->again);
@@ -235,7 +237,7 @@ static int on_late(sd_event_source *source, uint64_t now_us, void *context)
     struct block *block = registry_block(&module->registry, ask->request.block_id);
     (void)source, (void)now_us;
     TAILQ_REMOVE(&block->removers, ask, link);
-    survivors_answer(module, block, ask);
+    survivors_answer(block, ask);
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "plugin/clock.h"
 #include "plugin/lives_impl.h"
 #include "plugin/publish.h"
+#include "plugin/waits.h"
 
 enum { READ_MS = 250 }; /* how long a process's command is waited for */
 
@@ -246,6 +247,7 @@ void lives_forget(struct module *module, struct process *process, bool told)
         block->n_told--;
     registry_remove_process(&module->registry, process);
     lives_take_in_left_out(module);
+    waits_look_soon(module);
     blocks_forgot(module, block);
 }
 
@@ -313,6 +315,7 @@ void lives_step(struct module *module, struct process *process, const struct lif
         process->waits = false;
     }
     process->state = to.state;
+    process->block->active = module->any_active = true;
     if (to.actions & LIFE_COUNT_UP)
         process->threads++;
     if (to.actions & LIFE_COUNT_DOWN)
@@ -331,10 +334,13 @@ void lives_step(struct module *module, struct process *process, const struct lif
         publish_exec(module, process, rss_now(module, process, input), input->by_scan);
         free_children(module, process);
     }
-    if (to.actions & LIFE_CHANGE)
+    if (to.actions & LIFE_CHANGE) {
         publish_changed(module, process, input->by_scan);
+        waits_look_soon(module); /* it may have left a sub-scope */
+    }
     if (to.actions & LIFE_END) {
         remember_end(module, process);
+        waits_count_end(module, process);
         publish_exited(module, process, input->by_scan);
     }
     if (to.actions & LIFE_ESCAPE)

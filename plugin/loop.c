@@ -24,12 +24,17 @@
 #include "plugin/publish.h"
 #include "plugin/scan.h"
 #include "plugin/setup.h"
+#include "plugin/snapshot.h"
 #include "plugin/strangers.h"
+#include "plugin/waits.h"
 
 enum {
     DRAIN = 4096,          /* events at a time, then others get their turn */
+    DRAINS_MAX = 64,       /* so many times that, where all that is there is wanted */
     FEED_RETRY_MS = 500,   /* between two tries, where no feed can be opened */
     ACTIVE_SCAN_MS = 2000, /* how often at most a feed without places looks for moves */
+    WIDE_SCAN_MS = 30000,  /* and in blocks in which nothing happens itself */
+    CHECK_MS = 100,        /* how often at most it is asked whether a feed still is subscribed */
 };
 
 /* ---- the feed ---- */
@@ -51,27 +56,45 @@ static void scan_now(struct module *module, uint64_t now)
 {
     sd_event_source_set_enabled(module->scan_timer, SD_EVENT_OFF);
     module->next_scan_ns = now + ACTIVE_SCAN_MS * NS_PER_MS;
+    if (now < module->next_wide_scan_ns) {
+        scan_active(module);
+        return;
+    }
+    module->next_wide_scan_ns = now + WIDE_SCAN_MS * NS_PER_MS;
     scan_all(module);
 }
 
-/* A feed that sees births but no places finds moves and strays by scans, and those only while
- * things happen: one at once, and, for what happened since, one when the next may be. */
-static void scan_when_active(struct module *module)
+static void arm_scan(struct module *module, uint64_t due_ns)
 {
     int enabled = SD_EVENT_OFF;
-    uint64_t now = monotonic_ns();
-    unsigned traits = feed_traits(module->feed);
-    if (traits & (FEED_TELLS_PLACES | FEED_WANTS_SCANS))
-        return;
-    if (now >= module->next_scan_ns) {
-        scan_now(module, now);
-        return;
-    }
+    uint64_t armed_us = UINT64_MAX;
     sd_event_source_get_enabled(module->scan_timer, &enabled);
-    if (enabled != SD_EVENT_OFF)
+    sd_event_source_get_time(module->scan_timer, &armed_us);
+    if (enabled != SD_EVENT_OFF && armed_us <= due_ns / 1000 + 1)
         return;
-    sd_event_source_set_time(module->scan_timer, module->next_scan_ns / 1000 + 1);
+    sd_event_source_set_time(module->scan_timer, due_ns / 1000 + 1);
     sd_event_source_set_enabled(module->scan_timer, SD_EVENT_ONESHOT);
+}
+
+/* A feed that sees births but no places finds moves and strays by scans, and those only while
+ * things happen: in a block soon, elsewhere on the machine rarely. One at once, and, for what
+ * happened since, one when the next may be. */
+static void scan_when_active(struct module *module)
+{
+    uint64_t now = monotonic_ns(), due = module->next_wide_scan_ns;
+    if (feed_traits(module->feed) & (FEED_TELLS_PLACES | FEED_WANTS_SCANS))
+        return;
+    if ((module->any_active || snapshot_is_needed(module)) && module->next_scan_ns < due)
+        due = module->next_scan_ns;
+    if (now >= due)
+        scan_now(module, now);
+    else
+        arm_scan(module, due);
+}
+
+void loop_scan_in(struct module *module, uint64_t ms)
+{
+    arm_scan(module, monotonic_ns() + ms * NS_PER_MS);
 }
 
 static int on_scan_timer(sd_event_source *source, uint64_t now_us, void *context)
@@ -123,20 +146,34 @@ static void replace_feed(struct module *module, int result)
 
 static int drain(struct module *module)
 {
+    uint64_t events = module->counters.feed_events;
     int n = feed_drain(module->feed, DRAIN, on_event, module);
     if (n < 0) {
         replace_feed(module, n);
         return 0;
     }
     note_loss(module);
-    if (n > 0)
+    if (module->counters.feed_events != events)
         scan_when_active(module);
     return n;
 }
 
+/* A feed whose subscription was taken away wakes nobody. So it is checked whenever something else
+ * does: a request, an answer of a worker, a mark. Never because the feed woke us: two modules on
+ * one machine would keep each other awake with their checks.
+ *
+ * All is taken in, and not only one turn's share: a scan that is told of next would otherwise end
+ * who ended without the status that waits in the feed. What comes meanwhile is more than can be
+ * waited for only where the kernel outruns us for that long. */
 void loop_drain_feed(struct module *module)
 {
-    drain(module);
+    uint64_t now = monotonic_ns();
+    if (now >= module->next_check_ns) {
+        module->next_check_ns = now + CHECK_MS * NS_PER_MS;
+        feed_check(module->feed);
+    }
+    for (int i = 0; i < DRAINS_MAX && drain(module) >= DRAIN; i++)
+        ;
 }
 
 static int on_feed(sd_event_source *source, int fd, uint32_t events, void *context)
@@ -183,7 +220,7 @@ static int on_workers(sd_event_source *source, int fd, uint32_t events, void *co
 {
     struct module *module = context;
     (void)source, (void)fd, (void)events;
-    drain(module); /* what happened before an answer is taken in before it */
+    loop_drain_feed(module); /* what happened before an answer is taken in before it */
     workers_reap(module->workers);
     return 0;
 }
@@ -196,6 +233,13 @@ static int on_stop(sd_event_source *source, int fd, uint32_t events, void *conte
     eventfd_read(fd, &count);
     module->stopping = true;
     return 0;
+}
+
+/* What came in before it is counted in the mark. */
+static int on_mark(sd_event_source *source, uint64_t now_us, void *context)
+{
+    loop_drain_feed(context);
+    return publish_on_mark_timer(source, now_us, context);
 }
 
 /* ---- beginning and end ---- */
@@ -215,7 +259,7 @@ static int make_sources(struct module *module)
     int r = sd_event_new(&module->event);
     r = r < 0 ? r : add_timer(module, &module->settle_timer, lives_on_settle_timer);
     r = r < 0 ? r : add_timer(module, &module->read_timer, lives_on_read_timer);
-    r = r < 0 ? r : add_timer(module, &module->mark_timer, publish_on_mark_timer);
+    r = r < 0 ? r : add_timer(module, &module->mark_timer, on_mark);
     r = r < 0 ? r : add_timer(module, &module->retry_timer, publish_on_retry_timer);
     r = r < 0 ? r : add_timer(module, &module->relief_timer, on_relief);
     r = r < 0 ? r : add_timer(module, &module->scan_timer, on_scan_timer);
@@ -237,6 +281,7 @@ static void init_lists(struct module *module)
     TAILQ_INIT(&module->marked_late);
     TAILQ_INIT(&module->unsent);
     LIST_INIT(&module->assignments);
+    LIST_INIT(&module->waits);
     wire_out_init(&module->out);
     module->scan_mark = 1;
     module->own_pid = (uint32_t)getpid();
@@ -275,6 +320,7 @@ static int unmake_all(struct module *module, uint64_t deadline_ns)
         return r;
     strangers_clear(module);
     lives_clear(module);
+    waits_clear(module);
     control_close(&module->control);
     struct block *block, *next;
     HASH_ITER (by_id, module->registry.blocks, block, next) {

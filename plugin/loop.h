@@ -21,4 +21,8 @@ int loop_stop(struct module *module, uint32_t deadline_ms, struct wps_error *err
  * from the loop's thread. */
 void loop_drain_feed(struct module *module);
 
+/* A feed without places: looks again for what it may have told by then. Called from the loop's
+ * thread. */
+void loop_scan_in(struct module *module, uint64_t ms);
+
 #endif

@@ -66,8 +66,8 @@ struct module {
     sd_event *event;
     sd_event_source *feed_source, *settle_timer, *read_timer, *mark_timer, *retry_timer,
         *relief_timer, *scan_timer;
-    int stop_event;                       /* eventfd: the host wants us to stop */
-    bool stopping;                        /* it said so */
+    int stop_event;       /* eventfd: the host wants us to stop */
+    bool stopping;        /* it said so */
     struct gather gather; /* of the feed's events */
 
     struct workers *workers;
@@ -97,11 +97,17 @@ struct module {
     struct known *snapshot;    /* snapshot.h: the newest; null: none was needed yet */
     uint64_t snapshot_version; /* of the registry, when it was made */
     uint64_t lost_seen;        /* of feed_lost */
-    uint64_t next_scan_ns;     /* CLOCK_MONOTONIC: not earlier, for feeds without places */
+    /* For feeds without places, CLOCK_MONOTONIC: blocks in which something happened are not scanned
+     * earlier; all of them, because something happened on the machine, not earlier. */
+    uint64_t next_scan_ns, next_wide_scan_ns;
+    bool any_active;        /* some block is active */
+    uint64_t next_check_ns; /* the same: when the feed is asked again whether it is subscribed */
     uint64_t last_epoch;
     uint32_t own_pid; /* the broker's */
     bool left_out;    /* max-processes was reached: there may be members that are not listed */
     LIST_HEAD(, assignment) assignments;
+    LIST_HEAD(, wait) waits;     /* waits.h */
+    sd_event_source *waits_look; /* null: none was needed yet */
 
     TAILQ_HEAD(, block) marked;      /* by the time of their next block-mark */
     TAILQ_HEAD(, block) marked_late; /* the same, for the second one */

@@ -192,12 +192,15 @@ struct process *registry_add_process(struct registry *registry, struct scope *sc
     }
     TAILQ_INSERT_TAIL(&scope->block->processes, process, in_block);
     scope->block->n_processes++;
+    scope->n_processes++;
     registry->version++;
     return process;
 }
 
 void registry_set_scope(struct registry *registry, struct process *process, struct scope *scope)
 {
+    process->scope->n_processes--;
+    scope->n_processes++;
     process->scope = scope;
     registry->version++;
 }
@@ -221,6 +224,7 @@ void registry_remove_process(struct registry *registry, struct process *process)
     HASH_DELETE(by_pid, registry->processes, process);
     TAILQ_REMOVE(&process->block->processes, process, in_block);
     process->block->n_processes--;
+    process->scope->n_processes--;
     command_release(&process->command);
     if (registry->n_spare >= SPARE_MAX) {
         free(process);

@@ -51,6 +51,7 @@ struct process {
     uint64_t start_ns;      /* the same, as exactly as it is known */
     uint64_t started_at_ms; /* fixed when it is told */
     uint64_t command_ns;    /* CLOCK_BOOTTIME: its command is at least as new as this; 0: unknown */
+    uint64_t missed_ns;     /* CLOCK_MONOTONIC: since when a scan knows that it is no more; 0 */
     uint64_t changed_ns;    /* CLOCK_BOOTTIME of the newest event that was taken in */
     uint64_t due_ns;        /* CLOCK_MONOTONIC, while timed */
     uint64_t ask;           /* number of the question that is open; 0: none */
@@ -87,8 +88,9 @@ struct scope {
     struct block *block;
     SLIST_ENTRY(scope) in_block;
     struct kill_turn turn;
-    bool made;       /* the tracker made it: it can be joined. Others have names alone */
-    uint32_t number; /* in the snapshot that was made last (snapshot.h) */
+    unsigned n_processes; /* in it itself */
+    bool made;            /* the tracker made it: it can be joined. Others have names alone */
+    uint32_t number;      /* in the snapshot that was made last (snapshot.h) */
     char name[SUBSCOPE_MAX + 1];
 };
 
@@ -142,6 +144,7 @@ struct block {
     uint64_t scan;             /* number of the newest scan that was begun */
     bool scanning, scan_again; /* a scan is at the workers; another one is wanted behind it */
     uint64_t resync_seq;       /* of the newest block-resync; 0: none */
+    bool active;               /* something happened in it since it was scanned last */
     bool unpublished;          /* an event could not be handed over: resync when there is room */
     TAILQ_ENTRY(block) unsent;
 

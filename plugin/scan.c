@@ -8,10 +8,14 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "plugin/clock.h"
 #include "plugin/listing.h"
 #include "plugin/lives.h"
+#include "plugin/loop.h"
 #include "plugin/publish.h"
 #include "plugin/snapshot.h"
+
+enum { TELL_MS = 100 }; /* how long the feed may take to tell of an end that a scan saw */
 
 /* ---- what was found ---- */
 
@@ -20,7 +24,10 @@ static int by_start(const void *a, const void *b)
     const struct process_facts *x = a, *y = b;
     if (x->stat.start_ticks != y->stat.start_ticks)
         return x->stat.start_ticks < y->stat.start_ticks ? -1 : 1;
-    return x->pid < y->pid ? -1 : x->pid > y->pid;
+    if (x->pid != y->pid)
+        return x->pid < y->pid ? -1 : 1;
+    /* It moved while it was looked: what was seen last counts. */
+    return x->read_ns < y->read_ns ? -1 : x->read_ns > y->read_ns;
 }
 
 /* Where no place in the kernel tells: a known member stays where it is. */
@@ -91,13 +98,29 @@ static bool is_alive(const struct process *process)
            lives_same(process, stat.start_ticks);
 }
 
+/* A feed that tells of ends only when they are over may be about to tell of this one, and how it
+ * ended: a scan looks again a little later. */
+static bool may_be_told(struct module *module, struct process *process)
+{
+    uint64_t now = monotonic_ns();
+    if ((feed_traits(module->feed) & (FEED_TELLS_BIRTHS | FEED_TELLS_PLACES)) != FEED_TELLS_BIRTHS)
+        return false;
+    if (process->missed_ns == 0)
+        process->missed_ns = now;
+    if (now - process->missed_ns >= TELL_MS * NS_PER_MS)
+        return false;
+    process->block->active = module->any_active = true;
+    loop_scan_in(module, TELL_MS);
+    return true;
+}
+
 static void miss(struct module *module, struct process *process)
 {
     if (is_alive(process)) {
         /* Nobody leaves a tracker without places by being overlooked. */
         if (!snapshot_is_needed(module))
             lives_check(module, process);
-    } else {
+    } else if (!may_be_told(module, process)) {
         lives_missed(module, process);
     }
 }
@@ -249,6 +272,21 @@ void scan_all(struct module *module)
     }
     HASH_ITER (by_id, module->registry.blocks, block, next)
         scan_block(module, block);
+}
+
+void scan_active(struct module *module)
+{
+    struct block *block, *next;
+    module->any_active = false;
+    if (snapshot_is_needed(module)) {
+        scan_whole(module);
+        return;
+    }
+    HASH_ITER (by_id, module->registry.blocks, block, next) {
+        if (block->active)
+            scan_block(module, block);
+        block->active = false;
+    }
 }
 
 void scan_after_loss(struct module *module, const char *reason, uint64_t lost)

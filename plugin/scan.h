@@ -21,6 +21,9 @@ uint64_t scan_next(const struct module *module, const struct block *block);
 /* Scans all blocks. */
 void scan_all(struct module *module);
 
+/* Scans those in which something happened since; with a tracker without places all. */
+void scan_active(struct module *module);
+
 /* Takes in what a scan found; of one block, or, with a tracker without places, of all. */
 void scan_apply(struct module *module, struct block *block, const struct tracker_op *op);
 

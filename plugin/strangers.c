@@ -78,7 +78,7 @@ static struct stranger *make(struct module *module, uint32_t pid)
 {
     if (HASH_COUNT(module->strangers) >= STRANGERS_MAX) {
         module->counters.limits_hit++;
-        module->next_scan_ns = 0; /* the next event brings a scan, which finds members */
+        module->next_wide_scan_ns = 0; /* the next event brings a scan, which finds members */
         return NULL;
     }
     struct stranger *stranger = calloc(1, sizeof *stranger);

@@ -4,6 +4,7 @@
 
 #include "plugin/survivors.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
@@ -23,19 +24,31 @@ static void fill(struct survivor *survivor, const struct process *process)
         survivor->state = stat.state;
 }
 
-void survivors_answer(struct module *module, struct block *block, struct ask *ask)
+int survivors_find(const struct block *block, struct text scope, struct survivor **ret,
+                   size_t *ret_n)
 {
+    const struct process *process;
     size_t n = 0;
-    struct process *process;
-    (void)module;
-    _cleanup_free_ struct survivor *survivors = calloc(block->n_told + 1, sizeof *survivors);
-    if (!survivors) {
+    struct survivor *survivors = calloc(block->n_told + 1, sizeof *survivors);
+    if (!survivors)
+        return -ENOMEM;
+    TAILQ_FOREACH (process, &block->processes, in_block)
+        if (life_is_told(process->state) &&
+            (!scope.size || subscope_covers(scope, text_of(process->scope->name))))
+            fill(&survivors[n++], process);
+    *ret = survivors;
+    *ret_n = n;
+    return 0;
+}
+
+void survivors_answer(struct block *block, struct ask *ask)
+{
+    _cleanup_free_ struct survivor *survivors = NULL;
+    size_t n;
+    if (survivors_find(block, (struct text){NULL, 0}, &survivors, &n) < 0) {
         control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
         return;
     }
-    TAILQ_FOREACH (process, &block->processes, in_block)
-        if (life_is_told(process->state))
-            fill(&survivors[n++], process);
     remove_reply_pack(control_reply(ask), blocks_version(block), false, survivors, n);
     control_send(ask);
 }

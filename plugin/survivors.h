@@ -7,7 +7,12 @@
 #include "plugin/control.h"
 #include "plugin/module.h"
 
+/* Those of a sub-scope and below (empty: of the block) who were told and are there. The array is
+ * the caller's to free; its texts live as long as the registry's processes. -ENOMEM. */
+int survivors_find(const struct block *block, struct text scope, struct survivor **ret,
+                   size_t *ret_n);
+
 /* Answers a `remove` with the block's members that are still there, with their states. */
-void survivors_answer(struct module *module, struct block *block, struct ask *ask);
+void survivors_answer(struct block *block, struct ask *ask);
 
 #endif

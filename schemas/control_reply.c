@@ -156,15 +156,48 @@ static void put_survivor(struct wire_out *out, const struct survivor *survivor)
     wire_pair_bool(out, "escaped", survivor->escaped);
 }
 
+static void put_survivors(struct wire_out *out, const struct survivor *survivors,
+                          size_t n_survivors)
+{
+    wire_put_str(out, "survivors");
+    wire_put_array(out, n_survivors);
+    for (size_t i = 0; i < n_survivors; i++)
+        put_survivor(out, &survivors[i]);
+}
+
 void remove_reply_pack(struct wire_out *out, struct block_version version, bool ok,
                        const struct survivor *survivors, size_t n_survivors)
 {
     begin(out, version, 2);
     wire_pair_bool(out, "ok", ok);
-    wire_put_str(out, "survivors");
-    wire_put_array(out, n_survivors);
-    for (size_t i = 0; i < n_survivors; i++)
-        put_survivor(out, &survivors[i]);
+    put_survivors(out, survivors, n_survivors);
+}
+
+void pids_reply_pack(struct wire_out *out, struct block_version version, const char *key,
+                     const uint32_t *pids, size_t n_pids)
+{
+    begin(out, version, 1);
+    wire_put_str(out, key);
+    wire_put_array(out, n_pids);
+    for (size_t i = 0; i < n_pids; i++)
+        wire_put_uint(out, pids[i]);
+}
+
+void stop_reply_pack(struct wire_out *out, const struct stop_reply *reply)
+{
+    begin(out, reply->version, 4);
+    wire_pair_uint(out, "exited", reply->exited);
+    wire_pair_uint(out, "killed", reply->killed);
+    put_survivors(out, reply->survivors, reply->n_survivors);
+    wire_pair_uint(out, "elapsed_ms", reply->elapsed_ms);
+}
+
+void wait_reply_pack(struct wire_out *out, struct block_version version, bool empty,
+                     uint64_t remaining)
+{
+    begin(out, version, 2);
+    wire_pair_bool(out, "empty", empty);
+    wire_pair_uint(out, "remaining", remaining);
 }
 
 void stats_reply_pack(struct wire_out *out, const struct named_uint *counters, size_t n_counters,

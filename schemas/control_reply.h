@@ -82,7 +82,7 @@ void list_all_reply_pack(struct wire_out *out, const struct block_summary *block
 void confidence_reply_pack(struct wire_out *out, struct block_version version,
                            struct confidence_view confidence);
 
-/* kill_pid, kill_tree */
+/* kill_pid, kill_tree, freeze, thaw */
 void ok_reply_pack(struct wire_out *out, struct block_version version, bool ok);
 
 struct survivor {
@@ -94,6 +94,23 @@ struct survivor {
 };
 void remove_reply_pack(struct wire_out *out, struct block_version version, bool ok,
                        const struct survivor *survivors, size_t n_survivors);
+
+/* kill_started: `key` is "killed"; signal_tree: "signalled" */
+void pids_reply_pack(struct wire_out *out, struct block_version version, const char *key,
+                     const uint32_t *pids, size_t n_pids);
+
+struct stop_reply {
+    struct block_version version;
+    uint64_t exited; /* how many ended before the kill */
+    uint64_t killed; /* how many did not */
+    uint64_t elapsed_ms;
+    struct survivor *survivors; /* read: free (3) */
+    size_t n_survivors;
+};
+void stop_reply_pack(struct wire_out *out, const struct stop_reply *reply);
+
+void wait_reply_pack(struct wire_out *out, struct block_version version, bool empty,
+                     uint64_t remaining);
 
 void stats_reply_pack(struct wire_out *out, const struct named_uint *counters, size_t n_counters,
                       const struct named_int *gauges, size_t n_gauges);
@@ -157,6 +174,15 @@ struct remove_reply {
 };
 int remove_reply_read(struct remove_reply *ret, const msgpack_object *data,
                       struct wps_error *error);
+
+/* `*ret_pids` is freed with free (3). */
+int pids_reply_read(struct block_version *ret_version, uint32_t **ret_pids, size_t *ret_n_pids,
+                    const char *key, const msgpack_object *data, struct wps_error *error);
+
+int stop_reply_read(struct stop_reply *ret, const msgpack_object *data, struct wps_error *error);
+
+int wait_reply_read(struct block_version *ret_version, bool *ret_empty, uint64_t *ret_remaining,
+                    const msgpack_object *data, struct wps_error *error);
 
 struct stats_view {
     struct uint_view *counters; /* free (3) */

@@ -386,3 +386,89 @@ int remove_reply_read(struct remove_reply *ret, const msgpack_object *data, stru
         *ret = keys.reply;
     return result;
 }
+
+/* ---- stopping and waiting ------------------------------------------------------------------- */
+
+struct stop_keys {
+    struct stop_reply reply;
+    const msgpack_object *survivors;
+};
+
+static const struct wire_field stop_fields[] = {
+    {EPOCH(struct stop_keys, reply.version)},
+    {SEQ(struct stop_keys, reply.version)},
+    {"exited", WIRE_UINT, true, offsetof(struct stop_keys, reply.exited)},
+    {"killed", WIRE_UINT, true, offsetof(struct stop_keys, reply.killed)},
+    {"elapsed_ms", WIRE_UINT, true, offsetof(struct stop_keys, reply.elapsed_ms)},
+    {"survivors", WIRE_ARRAY, true, offsetof(struct stop_keys, survivors)},
+};
+
+int stop_reply_read(struct stop_reply *ret, const msgpack_object *data, struct wps_error *error)
+{
+    struct stop_keys keys = {0};
+    int result = wire_read(data, "data", stop_fields, COUNT(stop_fields), &keys, NULL, error);
+    if (result < 0)
+        return result;
+    result = read_array(&keys.reply.survivors, &keys.reply.n_survivors, keys.survivors,
+                        "data.survivors", sizeof *keys.reply.survivors, read_survivor, error);
+    if (result == 0)
+        *ret = keys.reply;
+    return result;
+}
+
+struct wait_keys {
+    struct block_version version;
+    bool empty;
+    uint64_t remaining;
+};
+
+static const struct wire_field wait_fields[] = {
+    {EPOCH(struct wait_keys, version)},
+    {SEQ(struct wait_keys, version)},
+    {"empty", WIRE_BOOL, true, offsetof(struct wait_keys, empty)},
+    {"remaining", WIRE_UINT, true, offsetof(struct wait_keys, remaining)},
+};
+
+int wait_reply_read(struct block_version *ret_version, bool *ret_empty, uint64_t *ret_remaining,
+                    const msgpack_object *data, struct wps_error *error)
+{
+    struct wait_keys keys = {0};
+    int result = wire_read(data, "data", wait_fields, COUNT(wait_fields), &keys, NULL, error);
+    if (result < 0)
+        return result;
+    *ret_version = keys.version;
+    *ret_empty = keys.empty;
+    *ret_remaining = keys.remaining;
+    return 0;
+}
+
+struct pids_keys {
+    struct block_version version;
+    const msgpack_object *pids;
+};
+
+static int read_pid(void *item, const msgpack_object *object, const char *path,
+                    struct wps_error *error)
+{
+    return wire_read_value(object, path, WIRE_UINT32, INT32_MAX, item, error);
+}
+
+int pids_reply_read(struct block_version *ret_version, uint32_t **ret_pids, size_t *ret_n_pids,
+                    const char *key, const msgpack_object *data, struct wps_error *error)
+{
+    const struct wire_field fields[] = {
+        {EPOCH(struct pids_keys, version)},
+        {SEQ(struct pids_keys, version)},
+        {key, WIRE_ARRAY, true, offsetof(struct pids_keys, pids)},
+    };
+    struct pids_keys keys = {0};
+    char path[WIRE_PATH_SIZE];
+    int result = wire_read(data, "data", fields, COUNT(fields), &keys, NULL, error);
+    if (result < 0)
+        return result;
+    result = read_array(ret_pids, ret_n_pids, keys.pids, wire_path(path, "data", key, 0),
+                        sizeof **ret_pids, read_pid, error);
+    if (result == 0)
+        *ret_version = keys.version;
+    return result;
+}

@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "schemas/quote.h"
@@ -31,6 +32,8 @@ enum key {
     KEY_DETAIL,
     KEY_TIMEOUT_MS,
     KEY_INCLUDE_ESCAPED,
+    KEY_SIGNAL,
+    KEY_GRACE_MS,
     KEYS,
 };
 
@@ -49,6 +52,8 @@ static const struct wire_field key_fields[KEYS] = {
     [KEY_TIMEOUT_MS] = {"timeout_ms", WIRE_UINT, false, IN_REQUEST(timeout_ms),
                         CONTROL_TIMEOUT_MS_MAX},
     [KEY_INCLUDE_ESCAPED] = {"include_escaped", WIRE_BOOL, false, IN_REQUEST(include_escaped)},
+    [KEY_SIGNAL] = {"signal", WIRE_UINT, false, IN_REQUEST(signal), CONTROL_SIGNAL_MAX},
+    [KEY_GRACE_MS] = {"grace_ms", WIRE_UINT, false, IN_REQUEST(grace_ms), CONTROL_TIMEOUT_MS_MAX},
 };
 
 struct row {
@@ -68,6 +73,13 @@ static const struct row rows[CONTROL_COMMANDS] = {
     [CONTROL_CONFIDENCE_OF] = {"confidence_of", K(BLOCK_ID), 0},
     [CONTROL_KILL_PID] = {"kill_pid", K(BLOCK_ID) | K(PID), K(STARTED_AT_MS)},
     [CONTROL_KILL_TREE] = {"kill_tree", K(BLOCK_ID), K(SCOPE)},
+    [CONTROL_KILL_STARTED] = {"kill_started", K(BLOCK_ID), K(PID)},
+    [CONTROL_SIGNAL_TREE] = {"signal_tree", K(BLOCK_ID) | K(SIGNAL), K(SCOPE)},
+    [CONTROL_STOP_TREE] = {"stop_tree", K(BLOCK_ID),
+                           K(SCOPE) | K(SIGNAL) | K(GRACE_MS) | K(TIMEOUT_MS) | K(INCLUDE_ESCAPED)},
+    [CONTROL_WAIT_EMPTY] = {"wait_empty", K(BLOCK_ID) | K(TIMEOUT_MS), K(SCOPE)},
+    [CONTROL_FREEZE] = {"freeze", K(BLOCK_ID), K(SCOPE)},
+    [CONTROL_THAW] = {"thaw", K(BLOCK_ID), K(SCOPE)},
     [CONTROL_REMOVE] = {"remove", K(BLOCK_ID), K(TIMEOUT_MS) | K(INCLUDE_ESCAPED)},
     [CONTROL_STATS] = {"stats", 0, 0},
 };
@@ -83,7 +95,7 @@ const char *control_command_name(enum control_command command)
 static int unknown_command(struct text name, struct wps_error *error)
 {
     char quoted[QUOTE_SIZE];
-    char list[256];
+    char list[512];
     size_t used = 0;
     for (size_t i = 0; i < CONTROL_COMMANDS && used < sizeof list; i++)
         used +=
@@ -125,6 +137,20 @@ static int read_only(struct text word, bool *ret_only_started, struct wps_error 
     return 0;
 }
 
+/* The polite signal has some of the time, the kill the rest. */
+static int check_times(struct control_request *request, unsigned present, struct wps_error *error)
+{
+    if (request->grace_ms < request->timeout_ms)
+        return 0;
+    if (present & K(GRACE_MS) && request->grace_ms > 0)
+        return wps_error_set(error, -EINVAL,
+                             "data.grace_ms: %" PRIu64 " leaves no time to kill within timeout_ms "
+                             "(%" PRIu64 ")",
+                             request->grace_ms, request->timeout_ms);
+    request->grace_ms = request->timeout_ms / 2;
+    return 0;
+}
+
 /* What the types do not say; `present` is a set of 1 << enum key. */
 static int check_keys(struct keys *keys, unsigned present, struct wps_error *error)
 {
@@ -143,6 +169,11 @@ static int check_keys(struct keys *keys, unsigned present, struct wps_error *err
                              &request->kill_on_crash, error);
     if (result == 0 && present & K(ONLY))
         result = read_only(keys->only, &request->only_started, error);
+    if (result == 0 && request->signal == 0)
+        result = wps_error_set(error, -EINVAL, "data.signal: expected a number from 1 to %d, got 0",
+                               CONTROL_SIGNAL_MAX);
+    if (result == 0 && request->command == CONTROL_STOP_TREE)
+        result = check_times(request, present, error);
     request->has_on_exit = present & K(ON_EXIT);
     request->has_on_crash = present & K(ON_CRASH);
     return result;
@@ -206,7 +237,9 @@ static unsigned keys_to_tell(const struct control_request *request)
            (request->has_on_exit ? K(ON_EXIT) : 0) | (request->has_on_crash ? K(ON_CRASH) : 0) |
            (request->only_started ? K(ONLY) : 0) | (request->detail ? K(DETAIL) : 0) |
            (request->timeout_ms != CONTROL_TIMEOUT_MS_DEFAULT ? K(TIMEOUT_MS) : 0) |
-           (request->include_escaped ? K(INCLUDE_ESCAPED) : 0);
+           (request->include_escaped ? K(INCLUDE_ESCAPED) : 0) |
+           (request->signal != CONTROL_SIGNAL_DEFAULT ? K(SIGNAL) : 0) |
+           (request->grace_ms != CONTROL_GRACE_MS_DEFAULT ? K(GRACE_MS) : 0);
 }
 
 static void put_value(struct wire_out *out, enum key key, const struct control_request *request)
@@ -245,6 +278,12 @@ static void put_value(struct wire_out *out, enum key key, const struct control_r
         break;
     case KEY_INCLUDE_ESCAPED:
         wire_pair_bool(out, name, request->include_escaped);
+        break;
+    case KEY_SIGNAL:
+        wire_pair_uint(out, name, request->signal);
+        break;
+    case KEY_GRACE_MS:
+        wire_pair_uint(out, name, request->grace_ms);
         break;
     case KEYS:
         break;

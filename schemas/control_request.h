@@ -17,6 +17,12 @@ enum control_command {
     CONTROL_CONFIDENCE_OF,
     CONTROL_KILL_PID,
     CONTROL_KILL_TREE,
+    CONTROL_KILL_STARTED,
+    CONTROL_SIGNAL_TREE,
+    CONTROL_STOP_TREE,
+    CONTROL_WAIT_EMPTY,
+    CONTROL_FREEZE,
+    CONTROL_THAW,
     CONTROL_REMOVE,
     CONTROL_STATS,
     CONTROL_COMMANDS, /* how many there are */
@@ -28,6 +34,9 @@ const char *control_command_name(enum control_command command);
 enum {
     CONTROL_TIMEOUT_MS_DEFAULT = 10000,
     CONTROL_TIMEOUT_MS_MAX = 24 * 60 * 60 * 1000,
+    CONTROL_SIGNAL_DEFAULT = 15,
+    CONTROL_SIGNAL_MAX = 64,
+    CONTROL_GRACE_MS_DEFAULT = 5000,
 };
 
 /* Values of all commands together; each command reads those of its row. What is absent has the
@@ -45,12 +54,16 @@ struct control_request {
     bool only_started;    /* only: "started" */
     bool detail;          /* false */
     uint64_t timeout_ms;  /* 10000; at most one day */
+    uint64_t signal;      /* 15; 1 to 64 */
+    uint64_t grace_ms;    /* 5000, or half of a timeout_ms that leaves no more; less than that */
     bool include_escaped; /* false */
 };
 
 /* What is not zero by default, for who fills one in:
  *     struct control_request request = {CONTROL_REQUEST_DEFAULTS, .command = CONTROL_KILL_TREE}; */
-#define CONTROL_REQUEST_DEFAULTS .root = true, .timeout_ms = CONTROL_TIMEOUT_MS_DEFAULT
+#define CONTROL_REQUEST_DEFAULTS                                                                   \
+    .root = true, .timeout_ms = CONTROL_TIMEOUT_MS_DEFAULT, .signal = CONTROL_SIGNAL_DEFAULT,      \
+    .grace_ms = CONTROL_GRACE_MS_DEFAULT
 
 /* Reads command and data of an envelope. On failure `*ret_code` is the errorcode to answer with
  * (unknown_command, invalid_argument) and `error` the sentence: it names the key, what was

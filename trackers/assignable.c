@@ -46,8 +46,10 @@ int assignable_check(uint32_t pid, uint64_t start_ticks, uint32_t client_uid,
     int r = proc_stat_read(&stat, pid);
     if (r == 0 && !proc_is_process(pid))
         r = -ESRCH; /* /proc shows threads too, where they are asked for by number */
-    if (r < 0)
+    if (r == -ESRCH)
         return wps_error_set(error, r, "data.pid: no process %u", pid);
+    if (r < 0)
+        return wps_error_system(error, r, "data.pid: cannot read process %u", pid);
     r = check_life(&stat, pid, start_ticks, error);
     r = r < 0 ? r : check_user(pid, client_uid, error);
     if (r < 0)

@@ -28,7 +28,14 @@
 #define BLOCK_PREFIX "b-"
 #define SCOPE_PREFIX "s-"
 
-enum { PREFIX = 2, REMOVE_PATIENCE_MS = 1000, ASSIGN_ROUNDS = 64, KILL_WAIT_MS = 8 };
+enum {
+    PREFIX = 2,
+    REMOVE_PATIENCE_MS = 1000,
+    ASSIGN_ROUNDS = 64,
+    KILL_WAIT_MS = 8,
+    SIGNAL_ROUNDS = 64,
+    FREEZE_WAIT_MS = 100
+};
 
 struct cgroup_tracker {
     struct tracker tracker;
@@ -152,24 +159,48 @@ static int create(struct tracker *tracker, struct tracker_op *op)
     return 0;
 }
 
+struct scan {
+    struct tracker_op *op;
+    char base[TRACKER_PATH_MAX]; /* of the block or sub-scope, as /proc/PID/cgroup tells it */
+};
+
+static int add_member(struct scan *scan, const char *path, uint32_t pid)
+{
+    struct process_facts facts;
+    int r = facts_read(&facts, pid, FACTS_ARGV);
+    if (r == -ESRCH)
+        return 0;
+    if (r < 0)
+        return r;
+    if (asprintf(&facts.cgroup, "%s%s", scan->base, path) < 0) {
+        facts.cgroup = NULL;
+        facts_clear(&facts);
+        return -ENOMEM;
+    }
+    return facts_list_add(&scan->op->facts, &facts);
+}
+
+static int add_members(void *context, const char *path, const uint32_t *pids, size_t n)
+{
+    int r = 0;
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = add_member(context, path, pids[i]);
+    return r;
+}
+
+/* A process is where its list says that it is: that costs nothing more to know. */
 static int scan(struct tracker *tracker, struct tracker_op *op)
 {
+    const struct cgroup_tracker *cgroup = (const struct cgroup_tracker *)tracker;
+    struct scan scan = {.op = op};
     char path[TRACKER_PATH_MAX];
-    _cleanup_free_ uint32_t *pids = NULL;
-    size_t n = 0;
     int r = directory_of(tracker, op->block, op->scope, path);
-    r = r < 0 ? r : cgroupfs_members(path, &pids, &n);
-    if (r < 0)
-        return wps_error_system(&op->error, r, "cannot read the members of block %s", op->block);
-    for (size_t i = 0; i < n; i++) {
-        struct process_facts facts;
-        r = facts_read(&facts, pids[i], FACTS_ARGV | FACTS_CGROUP);
-        if (r == 0)
-            r = facts_list_add(&op->facts, &facts);
-        if (r < 0 && r != -ESRCH)
-            return wps_error_system(&op->error, r, "cannot read process %u", pids[i]);
-    }
-    return 0;
+    if (r == 0 && snprintf(scan.base, sizeof scan.base, "%s%s", cgroup->root_in_hierarchy,
+                           path + strlen(tracker->root_path)) >= (int)sizeof scan.base)
+        r = -ENAMETOOLONG;
+    r = r < 0 ? r : cgroupfs_walk(path, add_members, &scan);
+    return r < 0 ? wps_error_system(&op->error, r, "cannot read the members of block %s", op->block)
+                 : 0;
 }
 
 /* A fork can race the kill on kernels before early 2025, and a process whose leader left is not
@@ -208,6 +239,74 @@ static int kill_all(struct tracker *tracker, struct tracker_op *op)
     return r < 0
                ? wps_error_system(&op->error, r, "cannot kill the processes of block %s", op->block)
                : 0;
+}
+
+/* The descriptor is taken first, then it is looked whether what it stands for is in there, so that
+ * nobody else is signalled. */
+static int signal_one(struct tracker *tracker, struct tracker_op *op, uint32_t pid)
+{
+    _cleanup_free_ char *path = NULL;
+    char block[TRACKER_BLOCK_MAX + 1], scope[TRACKER_SCOPE_MAX + 1];
+    if (pid <= 1 || pid == (uint32_t)getpid() || tracker_has_pid(op, pid))
+        return 0;
+    _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (pidfd < 0 || proc_cgroup_read(&path, pid) < 0 ||
+        !cgroup_locate(tracker, path, block, scope) || strcmp(block, op->block) != 0 ||
+        !tracker_covers(op->scope, text_of(scope)) ||
+        syscall(SYS_pidfd_send_signal, pidfd, op->signal, NULL, 0) < 0)
+        return 0;
+    return tracker_add_pid(op, pid);
+}
+
+/* Rounds until one finds nobody new: who was born meanwhile is signalled too. */
+static int signal_rounds(struct tracker *tracker, struct tracker_op *op, const char *path)
+{
+    for (int round = 0; round < SIGNAL_ROUNDS; round++) {
+        _cleanup_free_ uint32_t *pids = NULL;
+        size_t n = 0, before = op->n_pids;
+        int r = cgroupfs_members(path, &pids, &n);
+        for (size_t i = 0; r == 0 && i < n; i++)
+            r = signal_one(tracker, op, pids[i]);
+        if (r < 0 || op->n_pids == before)
+            return r;
+    }
+    return 0;
+}
+
+static int signal_all(struct tracker *tracker, struct tracker_op *op)
+{
+    char path[TRACKER_PATH_MAX];
+    int r = directory_of(tracker, op->block, op->scope, path);
+    r = r < 0 ? r : signal_rounds(tracker, op, path);
+    if (r == 0 && op->thaws)
+        r = cgroupfs_freeze(path, false, 0);
+    return r < 0 ? wps_error_system(&op->error, r, "cannot signal the processes of block %s",
+                                    op->block)
+                 : 0;
+}
+
+static int freeze(struct tracker *tracker, struct tracker_op *op)
+{
+    char path[TRACKER_PATH_MAX];
+    bool frozen = op->kind == TRACKER_FREEZE;
+    int r = directory_of(tracker, op->block, op->scope, path);
+    r = r < 0 ? r : cgroupfs_freeze(path, frozen, FREEZE_WAIT_MS);
+    return r < 0 ? wps_error_system(&op->error, r, "cannot %s block %s", frozen ? "freeze" : "thaw",
+                                    op->block)
+                 : 0;
+}
+
+static int watch(struct tracker *tracker, struct tracker_op *op)
+{
+    char path[TRACKER_PATH_MAX];
+    int r = directory_of(tracker, op->block, op->scope, path);
+    if (r == 0 && strlen(path) + sizeof "/cgroup.events" > sizeof path)
+        r = -ENAMETOOLONG;
+    if (r < 0)
+        return wps_error_system(&op->error, r, "cannot watch block %s", op->block);
+    strcat(path, "/cgroup.events");
+    op->watch_fd = open(path, O_RDONLY | O_CLOEXEC);
+    return op->watch_fd < 0 ? wps_error_system(&op->error, -errno, "cannot open %s", path) : 0;
 }
 
 static int remove_block(struct tracker *tracker, struct tracker_op *op)
@@ -374,6 +473,13 @@ static int cgroup_run(struct tracker *tracker, struct tracker_op *op)
         return scan(tracker, op);
     case TRACKER_KILL:
         return kill_all(tracker, op);
+    case TRACKER_SIGNAL:
+        return signal_all(tracker, op);
+    case TRACKER_FREEZE:
+    case TRACKER_THAW:
+        return freeze(tracker, op);
+    case TRACKER_WATCH:
+        return watch(tracker, op);
     case TRACKER_REMOVE:
         return remove_block(tracker, op);
     case TRACKER_LIST:

@@ -130,7 +130,8 @@ int cgroupfs_move(const char *directory, uint32_t pid)
     return write_file(directory, "cgroup.procs", text);
 }
 
-bool cgroupfs_is_empty(const char *directory)
+/* True where cgroup.events has this line, or is gone. */
+static bool says(const char *directory, const char *wanted)
 {
     char path[4200], line[64];
     snprintf(path, sizeof path, "%s/cgroup.events", directory);
@@ -138,9 +139,27 @@ bool cgroupfs_is_empty(const char *directory)
     if (!file)
         return errno == ENOENT || errno == ENODEV;
     while (fgets(line, sizeof line, file))
-        if (strcmp(line, "populated 0\n") == 0)
+        if (strcmp(line, wanted) == 0)
             return true;
     return ferror(file) && errno == ENODEV;
+}
+
+bool cgroupfs_is_empty(const char *directory)
+{
+    return says(directory, "populated 0\n");
+}
+
+int cgroupfs_freeze(const char *directory, bool frozen, unsigned patience_ms)
+{
+    int r = write_file(directory, "cgroup.freeze", frozen ? "1" : "0");
+    if (r < 0)
+        return (r == -ENOENT && access(directory, F_OK) < 0) || r == -ENODEV ? 0 : r;
+    for (unsigned ms = 1; ms <= patience_ms; ms *= 2) {
+        if (says(directory, frozen ? "frozen 1\n" : "frozen 0\n"))
+            return 0;
+        poll(NULL, 0, (int)ms);
+    }
+    return 0;
 }
 
 /* ---- a tree ---- */
@@ -192,28 +211,61 @@ static FTS *open_walk(const char *directory)
     return fts_open(roots, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
 }
 
-int cgroupfs_members(const char *directory, uint32_t **ret_pids, size_t *ret_n)
+static void sort_unique(struct pid_list *list)
+{
+    size_t unique = 0;
+    if (list->n)
+        qsort(list->pids, list->n, sizeof *list->pids, compare_pids);
+    for (size_t i = 0; i < list->n; i++)
+        if (i == 0 || list->pids[i] != list->pids[i - 1])
+            list->pids[unique++] = list->pids[i];
+    list->n = unique;
+}
+
+int cgroupfs_walk(const char *directory, cgroupfs_take *take, void *context)
 {
     struct pid_list list = {0};
     int r = 0;
     FTS *walk cleanup(close_walk) = open_walk(directory);
     if (!walk)
         return -errno;
-    for (FTSENT *entry; r == 0 && (entry = fts_read(walk));)
-        if (entry->fts_info == FTS_D)
-            r = read_procs(entry->fts_path, &list);
+    for (FTSENT *entry; r == 0 && (entry = fts_read(walk));) {
+        if (entry->fts_info != FTS_D)
+            continue;
+        list.n = 0;
+        r = read_procs(entry->fts_path, &list);
+        sort_unique(&list);
+        if (r == 0 && list.n > 0)
+            r = take(context, entry->fts_path + strlen(directory), list.pids, list.n);
+    }
+    free(list.pids);
+    return r;
+}
+
+static int add_pids(void *context, const char *path, const uint32_t *pids, size_t n)
+{
+    struct pid_list *all = context;
+    (void)path;
+    uint32_t *grown = realloc(all->pids, (all->n + n) * sizeof *grown);
+    if (!grown)
+        return -ENOMEM;
+    memcpy(grown + all->n, pids, n * sizeof *pids);
+    all->pids = grown;
+    all->n += n;
+    return 0;
+}
+
+int cgroupfs_members(const char *directory, uint32_t **ret_pids, size_t *ret_n)
+{
+    struct pid_list all = {0};
+    int r = cgroupfs_walk(directory, add_pids, &all);
     if (r < 0) {
-        free(list.pids);
+        free(all.pids);
         return r;
     }
-    if (list.n)
-        qsort(list.pids, list.n, sizeof *list.pids, compare_pids);
-    size_t unique = 0;
-    for (size_t i = 0; i < list.n; i++)
-        if (i == 0 || list.pids[i] != list.pids[i - 1])
-            list.pids[unique++] = list.pids[i];
-    *ret_pids = list.pids;
-    *ret_n = unique;
+    sort_unique(&all);
+    *ret_pids = all.pids;
+    *ret_n = all.n;
     return 0;
 }
 

@@ -26,6 +26,13 @@ int cgroupfs_move(const char *directory, uint32_t pid);
  * is gone is empty. */
 int cgroupfs_members(const char *directory, uint32_t **ret_pids, size_t *ret_n);
 
+/* The same, one cgroup at a time: `take` gets each that has processes, with its path below
+ * `directory` ("" for itself, else beginning with '/'), parents first. It returns 0 to go on, or a
+ * negative errno, which ends the walk and is returned. The pids are sorted, each once, and live
+ * until it returns; one that moves while the walk goes on may be told of twice, or not. */
+typedef int cgroupfs_take(void *context, const char *path, const uint32_t *pids, size_t n);
+int cgroupfs_walk(const char *directory, cgroupfs_take *take, void *context);
+
 /* SIGKILL to everything in it and below, frozen or not: cgroup.kill (Linux 5.14), else as below.
  * Once: on kernels before early 2025 a fork may slip through, so look and repeat. A directory that
  * is gone is fine. */
@@ -35,6 +42,10 @@ int cgroupfs_kill(const char *directory);
  * a process whose leader left while other threads run on (the kernel signals the leader alone; seen
  * on Linux 6.18). */
 int cgroupfs_kill_each(const char *directory);
+
+/* Freezes or thaws all of it; waits for up to `patience_ms` until the kernel says that it is so
+ * (what is in state D freezes later). A directory that is gone is fine. -EOPNOTSUPP, -EACCES. */
+int cgroupfs_freeze(const char *directory, bool frozen, unsigned patience_ms);
 
 /* True where nobody is in it or below; also where it is gone. */
 bool cgroupfs_is_empty(const char *directory);

@@ -191,6 +191,12 @@ uint64_t feed_received(const struct feed *feed)
     return feed->received;
 }
 
+void feed_check(struct feed *feed)
+{
+    if (feed->class->check)
+        feed->class->check(feed);
+}
+
 int feed_watch(struct feed *feed, uint32_t pid, uint64_t start_ns)
 {
     return feed->class->watch ? feed->class->watch(feed, pid, start_ns) : 0;

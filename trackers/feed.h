@@ -109,6 +109,12 @@ int feed_drain(struct feed *feed, unsigned max, feed_sink *sink, void *context);
  * callback: lost before this event. Behind a drain that emptied the feed: lost at all. Cheap. */
 uint64_t feed_lost(const struct feed *feed);
 
+/* Has the feed find out whether it still is subscribed: a socket that was closed or unsubscribed
+ * under it says nothing, for ever. Where it is not, the next drain that empties it fails with
+ * -ENOLINK. Takes some microseconds. Drain soon: some feeds make themselves readable by it, and
+ * wake other readers of the same kind, so do not let it follow from being woken by the feed. */
+void feed_check(struct feed *feed);
+
 /* Asks to be told of one process, for feeds with FEED_WATCHES; nothing for the others.
  * `start_ns` is its creation, so that a pid used again is not taken for it. -ESRCH: it is gone, no
  * event will come. -EMFILE, -ENOSPC: no room to spare; scans have to find its end. */

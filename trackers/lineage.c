@@ -83,14 +83,6 @@ static int read_table(struct look *look)
 /* ---- tags
  * ---------------------------------------------------------------------------------------- */
 
-/* True where the sub-scope is `tree` or below it; "" is the whole block. */
-static bool covers(const char *tree, struct text scope)
-{
-    const size_t size = strlen(tree);
-    return size == 0 || (scope.size >= size && memcmp(scope.at, tree, size) == 0 &&
-                         (scope.size == size || scope.at[size] == '/'));
-}
-
 /* The place that a tag names, of a block that is known: the sub-scope or the nearest above it that
  * there is, else where those are that name none. */
 static uint32_t place_named(const struct known *known, struct text block, struct text scope)
@@ -101,8 +93,8 @@ static uint32_t place_named(const struct known *known, struct text block, struct
         const struct known_place *place = &known->places[i];
         if (!text_is(block, place->block))
             continue;
-        size_t rank =
-            covers(place->scope, scope) ? 2 + strlen(place->scope) : (place->base ? 2u : 1u);
+        size_t rank = tracker_covers(place->scope, scope) ? 2 + strlen(place->scope)
+                                                          : (place->base ? 2u : 1u);
         if (rank > best_rank) {
             best = (uint32_t)i;
             best_rank = rank;
@@ -262,7 +254,7 @@ static bool is_meant(const struct tracker_op *op, const struct lineage_row *row)
     if (row->place == LINEAGE_NOWHERE)
         return false;
     const struct known_place *place = &op->known->places[row->place];
-    return strcmp(place->block, op->block) == 0 && covers(op->scope, text_of(place->scope));
+    return strcmp(place->block, op->block) == 0 && tracker_covers(op->scope, text_of(place->scope));
 }
 
 /* The descriptor is taken first, then what it stands for is looked at, so that nobody else is
@@ -327,6 +319,49 @@ static int kill_all(struct tracker_op *op)
                : 0;
 }
 
+/* ---- signal
+ * -------------------------------------------------------------------------------------- */
+
+/* As in a kill: the descriptor first, then a look at what it stands for. */
+static int signal_one(struct tracker_op *op, const struct lineage_row *row)
+{
+    struct proc_stat stat;
+    if (tracker_has_pid(op, row->pid))
+        return 0;
+    _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, row->pid, 0);
+    if (pidfd < 0 || proc_stat_read(&stat, row->pid) < 0 || stat.start_ticks != row->start_ticks ||
+        syscall(SYS_pidfd_send_signal, pidfd, op->signal, NULL, 0) < 0)
+        return 0;
+    return tracker_add_pid(op, row->pid);
+}
+
+/* Rounds until one finds nobody new: who is born of members meanwhile is one too. */
+static int signal_rounds(struct tracker_op *op, struct members *members)
+{
+    for (int round = 0; round < KILL_ROUNDS; round++) {
+        cleanup(cleanup_look) struct look look = {0};
+        size_t before = op->n_pids;
+        int r = look_around(op, members->items, members->n, false, &look);
+        for (size_t i = 0; r == 0 && i < look.n; i++)
+            if (is_meant(op, &look.rows[i]))
+                r = signal_one(op, &look.rows[i]);
+        r = r < 0 ? r : remember(members, &look);
+        if (r < 0 || op->n_pids == before)
+            return r;
+    }
+    return 0;
+}
+
+static int signal_all(struct tracker_op *op)
+{
+    cleanup(cleanup_members) struct members members = {0};
+    int r = copy_members(&members, op->known);
+    r = r < 0 ? r : signal_rounds(op, &members);
+    return r < 0 ? wps_error_system(&op->error, r, "cannot signal the processes of block %s",
+                                    op->block)
+                 : 0;
+}
+
 /* ---- assign
  * -------------------------------------------------------------------------------------- */
 
@@ -372,6 +407,13 @@ static int lineage_run(struct tracker *tracker, struct tracker_op *op)
         return scan(op);
     case TRACKER_KILL:
         return kill_all(op);
+    case TRACKER_SIGNAL:
+        return signal_all(op);
+    case TRACKER_FREEZE:
+    case TRACKER_THAW:
+        return wps_error_set(&op->error, -ENOTSUP,
+                             "freezing needs the tracker cgroup, and this is lineage");
+    case TRACKER_WATCH:  /* its owner knows who is left */
     case TRACKER_CREATE: /* blocks and sub-scopes are the owner's alone */
     case TRACKER_REMOVE:
     case TRACKER_LIST: /* and gone with it */

@@ -19,8 +19,8 @@
 #include "base/text.h"
 
 enum {
-    PROC_COMM_MAX = 64,   /* bytes of a name; kernel threads have longer ones than 15 */
-    PROC_ARGV_MAX = 4096, /* bytes of argv that are read */
+    PROC_COMM_MAX = 64,            /* bytes of a name; kernel threads have longer ones than 15 */
+    PROC_ARGV_MAX = 4096,          /* bytes of argv that are read */
     PROC_ENVIRON_MAX = 256 * 1024, /* bytes of an environment that are read */
 };
 

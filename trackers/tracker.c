@@ -94,6 +94,34 @@ static int read_facts(struct tracker_op *op)
     return facts_list_add(&op->facts, &facts);
 }
 
+bool tracker_covers(const char *tree, struct text scope)
+{
+    const size_t size = strlen(tree);
+    return size == 0 || (scope.size >= size && memcmp(scope.at, tree, size) == 0 &&
+                         (scope.size == size || scope.at[size] == '/'));
+}
+
+int tracker_add_pid(struct tracker_op *op, uint32_t pid)
+{
+    if ((op->n_pids & (op->n_pids - 1)) == 0) { /* the room is the next power of two */
+        size_t room = op->n_pids ? op->n_pids * 2 : 1;
+        uint32_t *pids = realloc(op->pids, room * sizeof *pids);
+        if (!pids)
+            return -ENOMEM;
+        op->pids = pids;
+    }
+    op->pids[op->n_pids++] = pid;
+    return 0;
+}
+
+bool tracker_has_pid(const struct tracker_op *op, uint32_t pid)
+{
+    for (size_t i = 0; i < op->n_pids; i++)
+        if (op->pids[i] == pid)
+            return true;
+    return false;
+}
+
 int tracker_op_run(struct tracker_op *op)
 {
     op->began_ns = boottime_ns();
@@ -130,6 +158,7 @@ void tracker_op_free(struct tracker_op *op)
     for (char **name = op->names; name && *name; name++)
         free(*name);
     free(op->names);
+    free(op->pids);
     known_drop(&op->known);
     if (op->watch_fd >= 0)
         close(op->watch_fd);

@@ -75,6 +75,11 @@ enum tracker_op_kind {
     TRACKER_SCAN,   /* find the members of the block (of the sub-scope and below, if given); without
                        places: of all blocks, in one pass */
     TRACKER_KILL,   /* SIGKILL to all of them, once and thoroughly; not waiting for the end */
+    TRACKER_SIGNAL, /* send `signal` to each of them, once to each, and where `thaws` is set let
+                       what is frozen go on behind it */
+    TRACKER_FREEZE, /* stop all of them where they are; -ENOTSUP without places */
+    TRACKER_THAW,
+    TRACKER_WATCH,  /* open a `watch_fd` for the block, or for the sub-scope and below */
     TRACKER_REMOVE, /* take the block's place away; it has to be empty */
     TRACKER_FACTS,  /* read the facts of one process */
     TRACKER_LIST,   /* find the blocks that are there, or the sub-scopes of `block` if given */
@@ -89,6 +94,8 @@ struct tracker_op {
     char scope[TRACKER_SCOPE_MAX + 1]; /* "": the whole block, where that makes sense */
     uint32_t pid;
     uint64_t start_ticks; /* ASSIGN: 0, or the life that is meant */
+    int signal;           /* SIGNAL: its number */
+    bool thaws;           /* SIGNAL */
     uint32_t client_uid;  /* ASSIGN: a process of another user is refused unless this is 0 */
     unsigned wanted;      /* FACTS: enum facts_wanted */
     uint64_t tag, life;   /* the owner's, untouched */
@@ -102,7 +109,10 @@ struct tracker_op {
     uint64_t block_place; /* CREATE: its cgroup's id */
     uint64_t
         scope_place[TRACKER_LEVELS]; /* CREATE: of each level of the sub-scope, outermost first */
-    int watch_fd; /* CREATE: readable as POLLPRI when the block may have become empty; -1: none */
+    int watch_fd;   /* CREATE, WATCH: readable as POLLPRI when the block (WATCH: the sub-scope) may
+                       have   become empty; -1: none */
+    uint32_t *pids; /* SIGNAL: who was signalled; owned */
+    size_t n_pids;
     struct facts_list facts; /* ASSIGN: itself first, then descendants; SCAN, FACTS: who is there */
     uint64_t began_ns;       /* SCAN: CLOCK_BOOTTIME when it began */
     char **names;            /* LIST: null at the end; owned */
@@ -127,8 +137,8 @@ int tracker_op_run(struct tracker_op *op);
 /* Frees it and what it still holds; closes watch_fd. */
 void tracker_op_free(struct tracker_op *op);
 
-/* True where the descriptor of CREATE says that nobody is in the block or below. Quick. It also
- * arms the descriptor for the next change: set the watch, then ask. */
+/* True where the descriptor of CREATE or WATCH says that nobody is in the block or below. Quick. It
+ * also arms the descriptor for the next change: set the watch, then ask. */
 bool tracker_is_empty(int watch_fd);
 
 #endif

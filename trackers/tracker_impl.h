@@ -26,6 +26,13 @@ struct tracker {
     char root_path[TRACKER_PATH_MAX];
 };
 
+/* True where the sub-scope is `tree` or below it; "" is the whole block. */
+bool tracker_covers(const char *tree, struct text scope);
+
+/* Who was signalled: once each. -ENOMEM. */
+int tracker_add_pid(struct tracker_op *op, uint32_t pid);
+bool tracker_has_pid(const struct tracker_op *op, uint32_t pid);
+
 extern const struct tracker_class tracker_cgroup;
 extern const struct tracker_class tracker_lineage;
 extern const struct tracker_class tracker_none;

@@ -264,31 +264,13 @@ class Clients(SystemCase):
             self.assertIn("data", reply)
         self.assertIs(self.control("list_block", **data)["tracked"], True, "ensured at the end")
 
-    def ask_all(self, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Sends them all before it reads; the replies, in the order of the requests."""
-        with zmq.Context.instance().socket(zmq.DEALER) as dealer:
-            dealer.linger = 0
-            dealer.connect(self.broker.endpoint("control"))
-            for number, request in enumerate(requests):
-                dealer.send_multipart([b"", pack(request | {"reqid": number})])
-            replies: dict[int, dict[str, Any]] = {}
-            while len(replies) < len(requests):
-                missing = f"{len(requests) - len(replies)} of {len(requests)} replies are missing"
-                self.assertTrue(dealer.poll(DEADLINE * 1000), missing)
-                empty, body = dealer.recv_multipart()
-                self.assertEqual(empty, b"")
-                reply = unpack(body)
-                self.assertNotIn(reply["resid"], replies, "answered twice")
-                replies[reply["resid"]] = reply
-            self.assertFalse(dealer.poll(100), "a reply too many")
-        return [replies[number] for number in range(len(requests))]
-
     def test_what_cannot_be_kept_is_not_promised(self) -> None:
         block = self.block()
         with self.refused("not_supported"):
             self.control("ensure_tracker", block_id="of-nobody", on_crash="kill")
-        with self.refused("not_supported"):
-            self.control("remove", block_id=block.id, include_escaped=True)
+        for command in ("remove", "stop_tree"):
+            with self.refused("not_supported"):
+                self.control(command, block_id=block.id, include_escaped=True)
         ids = self.control("list_all_blocks")["block_ids"]
         self.assertIn(block.id, ids)
         self.assertNotIn("of-nobody", ids)

@@ -18,8 +18,8 @@ class Descriptors(SystemCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.small = Broker(feed=feed_wanted(), arguments=(
-            f"--max-descriptors={LIMIT}", f"--reserve-descriptors={RESERVE}"))
+        self.small = Broker(feed=feed_wanted(), wpsd={"max-descriptors": LIMIT,
+                                                      "reserve-descriptors": RESERVE})
         self.addCleanup(self.small.destroy)
         self.small.start()
 

@@ -15,6 +15,7 @@ import unittest
 from blackbox import programs
 from blackbox.case import SystemCase
 from blackbox.programs import Odd, exit_of
+from blackbox.wire import SLOW
 
 
 class OddLives(SystemCase):
@@ -219,6 +220,77 @@ class OddLives(SystemCase):
             if self.tells_all:
                 self.assertEqual(place.watch.stay(first.pid).status(), ("exit_code", 0))
                 self.assertEqual(len(place.watch.stays(first.pid)), (2, 1, 3)[index])
+
+
+class AssignedWhileItForks(SystemCase):
+    """Who is there, who is just being born, and who comes later: nobody slips through, nobody twice."""
+
+    CHILDREN = 150
+
+    def children(self, pid: int) -> set[int]:
+        return {int(child) for child in
+                pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+    def test_all_children_of_one_assigned_while_it_forks_are_members_once(self) -> None:
+        for after in (1, 10, 40, 80):
+            with self.subTest(children=after):
+                block = self.block()
+                odd = Odd("spawn", self.CHILDREN, Odd.path, "hold")
+                self.addCleanup(odd.close)
+                programs.wait_for(lambda o=odd, n=after: len(self.children(o.pid)) >= n, "some are there")
+                block.assign(odd.pid)
+                odd.until("ready", times=self.CHILDREN)
+                everybody = {odd.pid} | self.children(odd.pid)
+                self.assertEqual(len(everybody), 1 + self.CHILDREN)
+                programs.wait_for(lambda b=block, e=everybody: set(b.listed()) == e, "all are listed")
+                self.assertEqual([record["pid"] for record in block.listed().values()
+                                  if record["root"]], [odd.pid])
+                block.watch.catch_up()
+                odd.finish()
+                block.watch.until_empty()
+                self.assertEqual(len(block.watch.law.all_stays()), 1 + self.CHILDREN)
+                for pid in everybody:
+                    block.check_end(pid, ("exit_code", 0))
+
+
+class InsideTheSettleTime(SystemCase):
+    """What is over before its settle time is told at its end, and not when that time would be over."""
+
+    options = {"settle-ms": 10000}
+
+    def setUp(self) -> None:
+        super().setUp()
+        if not self.tells_all:
+            self.skipTest("a scan sees what is there when it looks")
+
+    def test_one_that_ends_in_it_gives_added_and_then_exited_at_once(self) -> None:
+        block = self.block()
+        begun = time.monotonic()
+        odd, status = block.run("storm", 12, 1)  # children that fork nothing, exec nothing, and end
+        for pid, line in odd.births().items():
+            stay = block.watch.until_ended(pid)
+            self.assertEqual(stay.added["parent_pid"], line["ppid"])
+        block.check_ends(odd)
+        block.check_end(odd.pid, exit_of(status))
+        if SLOW == 1:
+            self.assertLess(time.monotonic() - begun, 9.0, "nobody waited for the settle time")
+
+    def test_one_that_a_signal_ends_in_it_tells_the_signal(self) -> None:
+        block = self.block()
+        odd = block.odd("zombie")  # its child exits with 4 at once
+        odd.until("ready")
+        (zombie,) = odd.births()
+        block.check_end(zombie, ("exit_code", 4))
+        os.kill(odd.pid, signal.SIGKILL)
+        block.check_end(odd.pid, ("signal", int(signal.SIGKILL)))
+
+    def test_one_that_lives_on_is_listed_before_it_is_over(self) -> None:
+        block = self.block()
+        odd = block.odd("setsid-child")
+        odd.until("ready")
+        (child,) = odd.births()
+        self.assertEqual(set(block.listed()), {odd.pid, child})
+        block.watch.until_added(child)
 
 
 class OddNames(SystemCase):

@@ -240,10 +240,19 @@ struct bench *bench_new(const char *feed)
     module->feed = fake_feed_open(feed);
     module->confidence = "high";
     gather_init(&module->gather);
-    module->next_scan_ns = UINT64_MAX; /* scans come when a test wants them */
+    module->next_scan_ns = module->next_wide_scan_ns =
+        UINT64_MAX; /* scans come when a test wants them */
     bench->label = "a test";
     bench->time_ns = boottime_ns();
     return bench;
+}
+
+void bench_lets_pass(struct bench *bench)
+{
+    struct process *process, *next;
+    HASH_ITER (by_pid, bench->module.registry.processes, process, next)
+        if (process->missed_ns)
+            process->missed_ns = 1; /* long ago */
 }
 
 void bench_free(struct bench **bench_p)

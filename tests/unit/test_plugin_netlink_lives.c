@@ -219,3 +219,28 @@ Test(netlink_lives, a_start_that_was_rough_is_made_exact_by_a_scan)
         bench_last(bench, "added")->started_at_ms,
         proc_clock_ms(&bench->module.clock, proc_clock_ticks(&bench->module.clock, starts[2])));
 }
+
+/* The connector tells of an end when the kernel's lists have forgotten it. */
+Test(netlink_lives, an_end_that_a_scan_sees_first_is_told_with_its_status)
+{
+    stands(1, "parent");
+    bench_story(bench);
+    proc_take(pid_of(1));
+    scan();
+    assert_story(bench, "");
+    exits(1, 0x300);
+    assert_story(bench, "exited 1 0x300");
+}
+
+Test(netlink_lives, an_end_that_the_feed_does_not_tell_is_told_by_a_later_scan)
+{
+    stands(1, "parent");
+    bench_story(bench);
+    proc_take(pid_of(1));
+    scan();
+    scan();
+    assert_story(bench, "");
+    bench_lets_pass(bench);
+    scan();
+    assert_story(bench, "exited 1 by scan");
+}

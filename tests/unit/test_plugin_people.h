@@ -31,7 +31,7 @@ void end_bench(void);
 
 uint32_t pid_of(unsigned number);
 
-/* The next millisecond. */
+/* A moment later than any before it. */
 uint64_t now(void);
 
 /* ---- what the feed says ---- */

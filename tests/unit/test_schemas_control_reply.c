@@ -59,7 +59,8 @@ Test(control_reply, describe_goes_there_and_back)
     assert_packed(
         &out, "{'protocol': 1, 'name': 'proctrack', 'version': '0.1.0', 'commands': ['describe',"
               " 'ensure_tracker', 'assign_process', 'list_block', 'list_all_blocks',"
-              " 'confidence_of', 'kill_pid', 'kill_tree', 'remove', 'stats'],"
+              " 'confidence_of', 'kill_pid', 'kill_tree', 'kill_started', 'signal_tree',"
+              " 'stop_tree', 'wait_empty', 'freeze', 'thaw', 'remove', 'stats'],"
               " 'tracker': 'cgroup', 'feed': 'netlink', " CONFIDENCE
               ", 'tried': [{'what': 'bpf', 'ok': false, 'why': 'no CAP_BPF'},"
               " {'what': 'netlink', 'ok': true, 'why': ''}],"
@@ -241,6 +242,62 @@ Test(control_reply, remove_goes_there_and_back)
     cr_assert_eq(seen.survivors[1].state, 0);
     cr_assert(seen.survivors[1].escaped);
     free(seen.survivors);
+    wire_close(&doc);
+}
+
+Test(control_reply, stop_goes_there_and_back)
+{
+    WIRE_OUT(out);
+    struct survivor survivors[] = {{1, 9, 'D', text_of("dd"), false}};
+    const struct stop_reply reply = {version, 3, 2, 70, survivors, 1};
+    struct stop_reply seen;
+    stop_reply_pack(&out, &reply);
+    assert_packed(&out, "{" VERSION ", 'exited': 3, 'killed': 2, 'survivors': [{'pid': 1,"
+                        " 'started_at_ms': 9, 'state': 'D', 'command': 'dd', 'escaped': false}],"
+                        " 'elapsed_ms': 70}");
+    struct wire_doc doc = open_packed(&out);
+    cr_assert_eq(stop_reply_read(&seen, &doc.root, &error), 0, "%s", error.message);
+    assert_version(seen.version, version);
+    cr_assert(seen.exited == 3 && seen.killed == 2 && seen.elapsed_ms == 70);
+    cr_assert_eq(seen.n_survivors, 1);
+    cr_assert_eq(seen.survivors[0].state, 'D');
+    free(seen.survivors);
+    wire_close(&doc);
+}
+
+Test(control_reply, wait_goes_there_and_back)
+{
+    WIRE_OUT(out);
+    struct block_version seen;
+    bool empty;
+    uint64_t remaining;
+    wait_reply_pack(&out, version, false, 7);
+    assert_packed(&out, "{" VERSION ", 'empty': false, 'remaining': 7}");
+    struct wire_doc doc = open_packed(&out);
+    cr_assert_eq(wait_reply_read(&seen, &empty, &remaining, &doc.root, &error), 0, "%s",
+                 error.message);
+    assert_version(seen, version);
+    cr_assert(!empty && remaining == 7);
+    wire_close(&doc);
+}
+
+Test(control_reply, pids_go_there_and_back)
+{
+    WIRE_OUT(out);
+    const uint32_t pids[] = {5, 2147483647};
+    struct block_version seen;
+    uint32_t *read;
+    size_t n;
+    pids_reply_pack(&out, version, "killed", pids, 2);
+    assert_packed(&out, "{" VERSION ", 'killed': [5, 2147483647]}");
+    struct wire_doc doc = open_packed(&out);
+    cr_assert_eq(pids_reply_read(&seen, &read, &n, "killed", &doc.root, &error), 0, "%s",
+                 error.message);
+    assert_version(seen, version);
+    cr_assert(n == 2 && read[0] == 5 && read[1] == 2147483647);
+    free(read);
+    cr_assert_lt(pids_reply_read(&seen, &read, &n, "signalled", &doc.root, &error), 0);
+    cr_assert_str_eq(error.message, "data.signalled: missing");
     wire_close(&doc);
 }
 

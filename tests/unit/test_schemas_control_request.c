@@ -26,8 +26,10 @@ static int read_text(struct control_request *control, struct request *request, s
 Test(control_request, every_command_has_the_name_of_the_protocol)
 {
     static const char *const names[CONTROL_COMMANDS] = {
-        "describe",      "ensure_tracker", "assign_process", "list_block", "list_all_blocks",
-        "confidence_of", "kill_pid",       "kill_tree",      "remove",     "stats"};
+        "describe",        "ensure_tracker", "assign_process", "list_block",
+        "list_all_blocks", "confidence_of",  "kill_pid",       "kill_tree",
+        "kill_started",    "signal_tree",    "stop_tree",      "wait_empty",
+        "freeze",          "thaw",           "remove",         "stats"};
     for (unsigned i = 0; i < CONTROL_COMMANDS; i++)
         cr_assert_str_eq(control_command_name((enum control_command)i), names[i]);
 }
@@ -74,6 +76,15 @@ static const char *const whole_requests[] = {
     "{'command': 'confidence_of', 'data': {'block_id': 'b'}}",
     "{'command': 'kill_pid', 'data': {'block_id': 'b', 'pid': 1, 'started_at_ms': 5}}",
     "{'command': 'kill_tree', 'data': {'block_id': 'b', 'scope': 'a/b/c'}}",
+    "{'command': 'kill_started', 'data': {'block_id': 'b'}}",
+    "{'command': 'kill_started', 'data': {'block_id': 'b', 'pid': 7}}",
+    "{'command': 'signal_tree', 'data': {'block_id': 'b', 'scope': 'bg', 'signal': 64}}",
+    "{'command': 'stop_tree', 'data': {'block_id': 'b'}}",
+    "{'command': 'stop_tree', 'data': {'block_id': 'b', 'scope': 'bg', 'timeout_ms': 700,"
+    " 'include_escaped': true, 'signal': 2, 'grace_ms': 500}}",
+    "{'command': 'wait_empty', 'data': {'block_id': 'b', 'scope': 'bg', 'timeout_ms': 0}}",
+    "{'command': 'freeze', 'data': {'block_id': 'b', 'scope': 'bg'}}",
+    "{'command': 'thaw', 'data': {'block_id': 'b'}}",
     "{'command': 'remove', 'data': {'block_id': 'b', 'timeout_ms': 86400000,"
     " 'include_escaped': true}}",
     "{'command': 'remove', 'data': {'block_id': 'b', 'timeout_ms': 0}}",
@@ -94,6 +105,29 @@ Test(control_request, every_command_goes_there_and_back)
         control_request_pack(&data, &control);
         request_pack(&again, control_command_name(control.command), NULL, packed(&data));
         assert_packed(&again, whole_requests[i]);
+        request_close(&request);
+    }
+}
+
+Test(control_request, a_short_time_out_leaves_half_of_it_to_the_polite_signal)
+{
+    static const struct {
+        const char *request;
+        uint64_t grace_ms;
+    } cases[] = {
+        {"{'command': 'stop_tree', 'data': {'block_id': 'b', 'timeout_ms': 5000}}", 2500},
+        {"{'command': 'stop_tree', 'data': {'block_id': 'b', 'timeout_ms': 5001}}", 5000},
+        {"{'command': 'stop_tree', 'data': {'block_id': 'b', 'timeout_ms': 0}}", 0},
+        {"{'command': 'stop_tree', 'data': {'block_id': 'b', 'timeout_ms': 0, 'grace_ms': 0}}", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        WIRE_OUT(out);
+        struct request request;
+        struct control_request control;
+        enum errorcode code;
+        cr_assert_eq(read_text(&control, &request, &out, cases[i].request, &code), 0, "%s",
+                     error.message);
+        cr_assert_eq(control.grace_ms, cases[i].grace_ms, "%s", cases[i].request);
         request_close(&request);
     }
 }
@@ -199,6 +233,17 @@ static const struct {
     {"assign_process", "{'block_id': 'b', 'pid': 7, 'started_at_ms': 1.5}",
      "data.started_at_ms: expected uint, got float"},
     {"kill_pid", "{'block_id': 'b'}", "data.pid: missing"},
+    {"signal_tree", "{'block_id': 'b'}", "data.signal: missing"},
+    {"signal_tree", "{'block_id': 'b', 'signal': 0}",
+     "data.signal: expected a number from 1 to 64, got 0"},
+    {"signal_tree", "{'block_id': 'b', 'signal': 65}", "data.signal: at most 64, got 65"},
+    {"stop_tree", "{'block_id': 'b', 'signal': 0}",
+     "data.signal: expected a number from 1 to 64, got 0"},
+    {"stop_tree", "{'block_id': 'b', 'grace_ms': 10000}",
+     "data.grace_ms: 10000 leaves no time to kill within timeout_ms (10000)"},
+    {"stop_tree", "{'block_id': 'b', 'grace_ms': 500, 'timeout_ms': 500}",
+     "data.grace_ms: 500 leaves no time to kill within timeout_ms (500)"},
+    {"wait_empty", "{'block_id': 'b'}", "data.timeout_ms: missing"},
     {"remove", "{'block_id': 'b', 'timeout_ms': 86400001}",
      "data.timeout_ms: at most 86400000, got 86400001"},
     {"remove", "{'block_id': 'b', 'include_escaped': 'x'}",
@@ -236,7 +281,9 @@ static void assert_unknown(const char *text, const char *sentence)
 
 #define COMMANDS                                                                                   \
     "describe, ensure_tracker, assign_process, list_block, list_all_blocks, confidence_of, "       \
-    "kill_pid, kill_tree, remove, stats"
+    "kill_pid, kill_tree, kill_started, signal_tree, stop_tree, wait_empty, freeze, thaw, "        \
+    "remove, "                                                                                     \
+    "stats"
 
 Test(control_request, an_unknown_command_is_answered_with_those_there_are)
 {

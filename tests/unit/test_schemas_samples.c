@@ -198,7 +198,8 @@ static void print_requests(void)
         request.has_on_exit = request.has_on_crash = true;
         request.keep_on_exit = true;
         request.only_started = request.detail = request.include_escaped = true;
-        request.timeout_ms = 0;
+        request.timeout_ms = request.grace_ms = 0;
+        request.signal = 64;
         print_request(&request);
         request.keep_on_exit = false;
         request.kill_on_crash = true;
@@ -260,7 +261,10 @@ static void print_changes(void)
     print_as("control.assign_process.reply");
 
     static const char *const oks[] = {"control.kill_pid.reply", "control.kill_tree.reply"};
+    static const char *const known_oks[] = {"control.freeze.reply", "control.thaw.reply"};
     for (size_t i = 0; i < 2; i++) {
+        ok_reply_pack(&out, version, true);
+        print_as(known_oks[i]);
         ok_reply_pack(&out, version, true);
         print_as(oks[i]);
         ok_reply_pack(&out, no_version, false);
@@ -272,6 +276,20 @@ static void print_changes(void)
     print_as("control.remove.reply");
     remove_reply_pack(&out, no_version, false, NULL, 0);
     print_as("control.remove.reply");
+    const struct stop_reply stop = {version, 1, 2, 3, (struct survivor *)survivors, 2};
+    stop_reply_pack(&out, &stop);
+    print_as("control.stop_tree.reply");
+}
+
+static void print_signals(void)
+{
+    const uint32_t pids[] = {1, 2147483647};
+    pids_reply_pack(&out, version, "killed", pids, 2);
+    print_as("control.kill_started.reply");
+    pids_reply_pack(&out, version, "signalled", NULL, 0);
+    print_as("control.signal_tree.reply");
+    wait_reply_pack(&out, version, false, 3);
+    print_as("control.wait_empty.reply");
 }
 
 int main(void)
@@ -287,6 +305,7 @@ int main(void)
     print_describe_and_stats();
     print_lists();
     print_changes();
+    print_signals();
     wire_out_destroy(&out);
     return fflush(stdout) == 0 ? 0 : 1;
 }

@@ -153,6 +153,23 @@ Test(netlink, other_kinds_are_counted_and_not_told)
     cr_assert_eq(sequence.lost, 1, "their numbers were taken in");
 }
 
+Test(netlink, an_awaited_change_of_name_is_that_of_one_thread_or_was_lost)
+{
+    struct feed_event event;
+    struct datagram datagram = datagram_of(PROC_EVENT_COMM);
+    sequence.awaited = 25;
+    datagram.event.event_data.comm.process_tgid = 25;
+    datagram.event.event_data.comm.process_pid = 26;
+    cr_assert_not(parse(&datagram, &event));
+    cr_assert_eq(sequence.awaited, 25, "another thread's");
+    datagram.event.event_data.comm.process_pid = 25;
+    cr_assert_not(parse(&datagram, &event));
+    cr_assert_eq(sequence.awaited, 0);
+    sequence.awaited = 25;
+    netlink_overflowed(&sequence);
+    cr_assert_eq(sequence.awaited, 0);
+}
+
 /* ---- broken ones ---- */
 
 Test(netlink, a_message_that_is_cut_anywhere_is_no_event_and_no_loss)

@@ -18,7 +18,7 @@ if(CRITERION_FOUND)
                             test_trackers_blocks.c LIBS trackers_test_tools)
         set_tests_properties(test_trackers_${module} PROPERTIES TIMEOUT 600)
     endforeach()
-    foreach(module feeds feed_kinds losses)
+    foreach(module feeds feed_kinds losses cut)
         proctrack_criterion(test_trackers_${module} test_trackers_${module}.c
                             test_trackers_witness.c LIBS trackers_test_tools)
         set_tests_properties(test_trackers_${module} PROPERTIES TIMEOUT 600)

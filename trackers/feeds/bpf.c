@@ -24,7 +24,12 @@
 #include "trackers/feeds/proctrack.skel.h"
 #include "trackers/procfs.h"
 
-enum { RING_KIB_DEFAULT = 8 * 1024, RING_KIB_MAX = 1024 * 1024, WATCHED_DEFAULT = 65536 };
+enum {
+    RING_KIB_DEFAULT = 8 * 1024,
+    RING_KIB_MAX = 1024 * 1024,
+    WATCHED_DEFAULT = 65536,
+    LINKS = 4, /* on_fork, on_exec, on_exit, on_move */
+};
 
 _Static_assert((int)BPF_PLACES == (int)FEED_PLACES && (int)BPF_COMM == (int)FEED_COMM,
                "the record carries the event");
@@ -34,7 +39,9 @@ struct bpf_feed {
     struct proctrack_bpf *object;
     struct ring_buffer *ring;
     uint64_t page_size;
-    bool by_lineage; /* no root: what it is told to watch */
+    bool by_lineage;       /* no root: what it is told to watch */
+    bool cut;              /* a program is not attached any more */
+    uint32_t links[LINKS]; /* their ids, in the order of the programs; 0: it has none */
     struct proc_clock clock;
     /* of the drain that runs */
     feed_sink *sink;
@@ -126,7 +133,37 @@ static int bpf_drain(struct feed *feed, unsigned max, feed_sink *sink, void *con
         feed->lost = lost;
     if (r < 0 && r != -ECANCELED)
         return r;
-    return (int)(feed->received - before);
+    return bpf->cut && bpf->left > 0 ? -ENOLINK : (int)(feed->received - before);
+}
+
+/* ---- whether it still is attached ---- */
+
+/* 0 where there is none, or something else took its descriptor. */
+static uint32_t link_id(const struct bpf_link *link)
+{
+    struct bpf_link_info info = {0};
+    __u32 size = sizeof info;
+    if (!link || bpf_obj_get_info_by_fd(bpf_link__fd(link), &info, &size) < 0)
+        return 0;
+    return info.id;
+}
+
+static void link_ids(const struct bpf_feed *bpf, uint32_t ids[LINKS])
+{
+    const struct bpf_link *links[LINKS] = {bpf->object->links.on_fork, bpf->object->links.on_exec,
+                                           bpf->object->links.on_exit, bpf->object->links.on_move};
+    for (int i = 0; i < LINKS; i++)
+        ids[i] = link_id(links[i]);
+}
+
+/* A link lives as long as its descriptor does: whatever closes descriptors in this process that are
+ * not its own ends it. */
+static void bpf_check(struct feed *feed)
+{
+    struct bpf_feed *bpf = (struct bpf_feed *)feed;
+    uint32_t ids[LINKS];
+    link_ids(bpf, ids);
+    bpf->cut = memcmp(ids, bpf->links, sizeof ids) != 0;
 }
 
 /* ---- opening ---- */
@@ -198,6 +235,7 @@ static int load(struct bpf_feed *bpf, const struct feed_options *options, struct
     if (!bpf->ring)
         return wps_error_system(error, -errno, "cannot map the BPF ring buffer");
     bpf->feed.fd = ring_buffer__epoll_fd(bpf->ring);
+    link_ids(bpf, bpf->links);
     return 0;
 }
 
@@ -255,6 +293,7 @@ static const struct feed_class feed_bpf_by_lineage = {
     .traits = FEED_TELLS_BIRTHS | FEED_WATCHES,
     .close = bpf_close,
     .drain = bpf_drain,
+    .check = bpf_check,
     .watch = bpf_watch,
     .trial = bpf_trial,
 };
@@ -288,4 +327,5 @@ const struct feed_class feed_bpf = {
     .close = bpf_close,
     .drain = bpf_drain,
     .watch = bpf_watch,
+    .check = bpf_check,
 };

@@ -32,6 +32,7 @@ void netlink_overflowed(struct netlink_sequence *sequence)
 {
     sequence->lost++;
     sequence->counted_ahead++;
+    sequence->awaited = 0;
 }
 
 static void follow(struct netlink_sequence *sequence, uint32_t cpu, uint32_t number)
@@ -96,5 +97,8 @@ bool netlink_parse(struct netlink_sequence *sequence, struct text message, uint6
         return false;
     memcpy(&event, message.at + before, size < sizeof event ? size : sizeof event);
     follow(sequence, event.cpu, connector.seq);
+    if (event.what == PROC_EVENT_COMM &&
+        (uint32_t)event.event_data.comm.process_pid == sequence->awaited)
+        sequence->awaited = 0;
     return to_event(&event, gap_ns, ret_event);
 }

@@ -13,6 +13,8 @@ struct netlink_sequence {
     unsigned n_cpus;
     uint64_t lost;
     uint64_t counted_ahead; /* losses told of by the socket whose gap was not seen yet */
+    uint32_t
+        awaited; /* the thread whose change of name has to come; 0: none, or it came or was lost */
 };
 
 int netlink_sequence_init(struct netlink_sequence *sequence);

@@ -28,10 +28,10 @@ class NotStarted(AssertionError):
 class Broker:
     """Starts on `start`, ends on `stop`, which checks that it ended well and left nothing."""
 
-    def __init__(self, feed: str | None = None, arguments: tuple[str, ...] = (),
+    def __init__(self, feed: str | None = None, wpsd: dict[str, object] | None = None,
                  **options: object) -> None:
+        """`wpsd`: options of the broker itself; the others are the plugin's."""
         self.schemas = Schemas()
-        self.arguments = arguments  # of wpsd, beside the plugin
         self.process: subprocess.Popen[bytes] | None = None
         self.runtime = pathlib.Path(tempfile.mkdtemp(prefix="proctrack-test-"))
         self.options: dict[str, object] = {"poll-ms": 50} | \
@@ -44,6 +44,7 @@ class Broker:
             self.options["feed"] = feed
         if self.cgroup_root is not None:
             self.options.setdefault("cgroup-root", self.cgroup_root)
+        self._wpsd = [f"--{key}={value}" for key, value in (wpsd or {}).items()]
         self._log = self.runtime / "test.log"
         self._subscribers: list[Subscriber] = []
         self.control = Ask(self.endpoint("control"), "control", self.schemas)
@@ -71,7 +72,7 @@ class Broker:
     def start(self) -> None:
         options = [f"{key}={value}" for key, value in self.options.items()]
         plugin = ",".join([os.environ["PROCTRACK_SO"], *options])
-        command = [os.environ["PROCTRACK_WPSD"], "--plugin", plugin, *self.arguments]
+        command = [os.environ["PROCTRACK_WPSD"], *self._wpsd, "--plugin", plugin]
         if os.environ.get("PROCTRACK_SANITIZE") == "thread" and shutil.which("setarch"):
             command = ["setarch", "-R", *command]  # fails at random where addresses are too random
         environment = os.environ | {"WPS_RUNTIME_DIR": str(self.runtime)}

@@ -9,11 +9,13 @@ import os
 import unittest
 from typing import Any, Iterator
 
+import zmq
+
 from . import programs
 from .broker import Broker, describe_feed
 from .programs import Odd
 from .watch import Watch
-from .wire import Refused
+from .wire import DEADLINE, Refused, pack, unpack
 
 _refusals: dict[str, str | None] = {}
 
@@ -27,6 +29,7 @@ class SystemCase(unittest.TestCase):
     """A class has a broker; a broker that died is replaced, so that one failure is one failure."""
 
     options: dict[str, object] = {}  # plugin options of this class
+    wpsd: dict[str, object] = {}  # and those of the broker
     broker: Broker
     _ids = itertools.count(1)
 
@@ -37,7 +40,7 @@ class SystemCase(unittest.TestCase):
             _refusals[feed] = describe_feed(feed)
         if feed is not None and _refusals[feed] is not None:
             raise unittest.SkipTest(f"feed {feed} does not work here: {_refusals[feed]}")
-        cls.broker = Broker(feed=feed, **cls.options)
+        cls.broker = Broker(feed=feed, wpsd=cls.wpsd, **cls.options)
         cls.addClassCleanup(cls._end_broker)
         cls.broker.start()
         described = cls.broker.control("describe")
@@ -56,7 +59,7 @@ class SystemCase(unittest.TestCase):
     def setUp(self) -> None:
         if not self.broker.is_alive():
             self.broker.destroy()
-            type(self).broker = Broker(feed=feed_wanted(), **self.options)
+            type(self).broker = Broker(feed=feed_wanted(), wpsd=self.wpsd, **self.options)
             self.broker.start()
         self.addCleanup(self._check_broker)
         self.addCleanup(self._take_away_processes)
@@ -95,6 +98,25 @@ class SystemCase(unittest.TestCase):
             self.assertGreater(len(refusal.sentence), 8, "an error must be a sentence")
             return
         self.fail(f"allowed; expected {' or '.join(errorcodes)}")
+
+    def ask_all(self, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Sends them all before it reads; the replies, in the order of the requests."""
+        with zmq.Context.instance().socket(zmq.DEALER) as dealer:
+            dealer.linger = 0
+            dealer.connect(self.broker.endpoint("control"))
+            for number, request in enumerate(requests):
+                dealer.send_multipart([b"", pack(request | {"reqid": number})])
+            replies: dict[int, dict[str, Any]] = {}
+            while len(replies) < len(requests):
+                missing = f"{len(requests) - len(replies)} of {len(requests)} replies are missing"
+                self.assertTrue(dealer.poll(DEADLINE * 1000), missing)
+                empty, body = dealer.recv_multipart()
+                self.assertEqual(empty, b"")
+                reply = unpack(body)
+                self.assertNotIn(reply["resid"], replies, "answered twice")
+                replies[reply["resid"]] = reply
+            self.assertFalse(dealer.poll(100), "a reply too many")
+        return [replies[number] for number in range(len(requests))]
 
     def listed(self, block_id: str) -> dict[int, dict[str, Any]]:
         """The records of a block by pid."""

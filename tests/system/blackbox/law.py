@@ -47,6 +47,7 @@ class Law:
         self.block_id = block_id
         self.epoch: str | None = None
         self.seq = 0
+        self.resynced = False  # something was lost in this epoch
         self.stays: dict[Key, list[Stay]] = {}
         self._parents_missing: dict[int, int] = {}  # pid that is no member: birth of a child of it
         self._old_epochs: set[str] = set()
@@ -102,12 +103,12 @@ class Law:
         pass
 
     def _block_resync(self, event: Event, data: dict[str, Any]) -> None:
-        pass
+        self.resynced = True
 
     def _block_removed(self, event: Event, data: dict[str, Any]) -> None:
         assert not self.living(), f"removed with members: {list(self.living())}"
         self._old_epochs.add(data["epoch"])
-        self.epoch, self.seq = None, 0
+        self.epoch, self.seq, self.resynced = None, 0, False
 
     # ---- processes
 
@@ -118,13 +119,15 @@ class Law:
         assert all(stay.end is not None and stay.end.name == "agent:process-escaped"
                    for stay in before), "added twice"
         assert record["pid"] not in {pid for pid, _ in self.living()}, "its pid is a living member"
-        self._parents_first(record)
+        self._parents_first(record, data)
         self.stays.setdefault(key, []).append(Stay(record, record))
 
-    def _parents_first(self, record: dict[str, Any]) -> None:
+    def _parents_first(self, record: dict[str, Any], data: dict[str, Any]) -> None:
         """No child may have come before this one. (A root may: it was assigned on its own.)"""
         born = self._parents_missing.get(record["pid"], 0)
-        assert record["root"] or born < record["started_at_ms"], "its child was added before it"
+        late = self.resynced and data.get("source") == "scan"  # its birth was lost, its child's not
+        assert record["root"] or late or born < record["started_at_ms"], \
+            "its child was added before it"
         parent = record.get("parent_pid")
         if parent and not record["root"] and not any(pid == parent for pid, _ in self.stays):
             self._parents_missing[parent] = record["started_at_ms"]

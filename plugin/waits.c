@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * wait_empty and stop_tree.
+ *
+ *   wait_empty:          watch -> look, at each change -> answer
+ *   stop_tree:  signal -> watch -> look, at each change -> kill, at the end of grace -> look ->
+ * answer
+ */
+
+#include "plugin/waits.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "base/cleanup.h"
+#include "plugin/blocks_impl.h"
+#include "plugin/clock.h"
+#include "plugin/loop.h"
+#include "plugin/scan.h"
+#include "plugin/snapshot.h"
+#include "plugin/survivors.h"
+
+enum {
+    KILL_AGAIN_MS = 100,      /* while somebody is left, at first */
+    KILL_AGAIN_MAX_MS = 2000, /* and in the end */
+    TELL_MS = 300,            /* for the news of deaths, once the kernel says that it is empty */
+};
+
+#define NEVER UINT64_MAX
+
+struct wait {
+    LIST_ENTRY(wait) all;
+    struct module *module;
+    struct block *block;
+    struct ask *ask;
+    uint64_t number;        /* operations at the workers find it again by this */
+    int fd;                 /* says when the kernel thinks that it is empty; -1: it has no word */
+    sd_event_source *watch; /* of fd */
+    bool is_watched;        /* fd is there, or will never be */
+    bool is_late;           /* its deadline was before that */
+    bool kills;             /* grace is over */
+    uint64_t exited, killed;
+    /* CLOCK_MONOTONIC: of the answer, of the next kill, of a look at what was not told */
+    uint64_t deadline_ns, kill_ns, tell_ns;
+    unsigned patience_ms;
+};
+
+static struct text scope_of(const struct wait *wait)
+{
+    return wait->ask->request.scope;
+}
+
+static bool is_meant(const struct wait *wait, const struct process *process)
+{
+    struct text scope = scope_of(wait);
+    return process->block == wait->block &&
+           (!scope.size || subscope_covers(scope, text_of(process->scope->name)));
+}
+
+/* Members that the registry has, told or not. */
+static unsigned n_left(const struct wait *wait)
+{
+    const struct scope *scope;
+    unsigned n = 0;
+    if (!scope_of(wait).size)
+        return wait->block->n_processes;
+    SLIST_FOREACH (scope, &wait->block->scopes, in_block)
+        if (subscope_covers(scope_of(wait), text_of(scope->name)))
+            n += scope->n_processes;
+    return n;
+}
+
+static bool is_stop(const struct wait *wait)
+{
+    return wait->ask->request.command == CONTROL_STOP_TREE;
+}
+
+/* ---- answers ---- */
+
+/* Lets go of all but the ask. */
+static struct ask *release(struct wait *wait)
+{
+    struct ask *ask = wait->ask;
+    LIST_REMOVE(wait, all);
+    sd_event_source_disable_unref(wait->watch);
+    ask->timer = sd_event_source_disable_unref(ask->timer);
+    if (wait->fd >= 0)
+        close(wait->fd);
+    free(wait);
+    return ask;
+}
+
+static void answer_stop(struct wait *wait)
+{
+    _cleanup_free_ struct survivor *survivors = NULL;
+    struct stop_reply reply = {
+        .version = blocks_version(wait->block),
+        .exited = wait->exited,
+        .killed = wait->killed,
+        .elapsed_ms = (monotonic_ns() - wait->ask->began_ns) / NS_PER_MS,
+    };
+    int r = survivors_find(wait->block, scope_of(wait), &survivors, &reply.n_survivors);
+    struct ask *ask = release(wait);
+    if (r < 0) {
+        control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
+        return;
+    }
+    reply.survivors = survivors;
+    stop_reply_pack(control_reply(ask), &reply);
+    control_send(ask);
+}
+
+static void answer_wait(struct wait *wait, bool empty)
+{
+    struct block_version version = blocks_version(wait->block);
+    unsigned n = n_left(wait);
+    struct ask *ask = release(wait);
+    /* Where the kernel has somebody whom no scan has seen yet, nobody is not the word either. */
+    wait_reply_pack(control_reply(ask), version, empty, empty ? 0 : n ? n : 1);
+    control_send(ask);
+}
+
+static void answer(struct wait *wait, bool empty)
+{
+    if (is_stop(wait))
+        answer_stop(wait);
+    else
+        answer_wait(wait, empty);
+}
+
+/* ---- looking ---- */
+
+static void arm_timer(struct wait *wait)
+{
+    uint64_t due = wait->deadline_ns;
+    if (wait->kill_ns < due)
+        due = wait->kill_ns;
+    if (wait->tell_ns < due)
+        due = wait->tell_ns;
+    sd_event_source_set_time(wait->ask->timer, due / 1000 + 1);
+    sd_event_source_set_enabled(wait->ask->timer, SD_EVENT_ONESHOT);
+}
+
+/* The kernel has nobody in there any more. */
+static bool is_left_by_all(const struct wait *wait)
+{
+    return wait->fd < 0 || tracker_is_empty(wait->fd);
+}
+
+/* True where it was answered, and is gone. */
+static bool look(struct wait *wait)
+{
+    if (!wait->is_watched)
+        return false;
+    if (!is_left_by_all(wait)) {
+        if (wait->watch) /* its file was read just now, so that the next change is told */
+            sd_event_source_set_enabled(wait->watch, SD_EVENT_ONESHOT);
+        return false;
+    }
+    if (n_left(wait) == 0) {
+        answer(wait, true);
+        return true;
+    }
+    if (wait->fd >= 0 && wait->tell_ns == NEVER) {
+        wait->tell_ns = monotonic_ns() + TELL_MS * NS_PER_MS;
+        arm_timer(wait);
+    }
+    return false;
+}
+
+static int on_look(sd_event_source *source, void *context)
+{
+    struct module *module = context;
+    struct wait *wait, *next;
+    (void)source;
+    loop_drain_feed(module); /* the news of the last deaths */
+    for (wait = LIST_FIRST(&module->waits); wait; wait = next) {
+        next = LIST_NEXT(wait, all);
+        bool over = wait->is_late || monotonic_ns() >= wait->deadline_ns;
+        if (!look(wait) && wait->is_watched && over)
+            answer(wait, false);
+    }
+    return 0;
+}
+
+void waits_look_soon(struct module *module)
+{
+    if (LIST_EMPTY(&module->waits))
+        return;
+    if (!module->waits_look &&
+        sd_event_add_defer(module->event, &module->waits_look, on_look, module) < 0)
+        return; /* their timers look too */
+    sd_event_source_set_enabled(module->waits_look, SD_EVENT_ONESHOT);
+}
+
+static int on_watch(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+    struct wait *wait = context;
+    (void)source, (void)fd, (void)events;
+    waits_look_soon(wait->module);
+    return 0;
+}
+
+/* ---- time ---- */
+
+static void kill_again(struct wait *wait)
+{
+    wait->kills = true;
+    wait->kill_ns = monotonic_ns() + wait->patience_ms * NS_PER_MS;
+    wait->patience_ms =
+        wait->patience_ms * 2 < KILL_AGAIN_MAX_MS ? wait->patience_ms * 2 : KILL_AGAIN_MAX_MS;
+    if (wait->block->kills == 0)
+        blocks_kill(wait->module, wait->block, scope_of(wait));
+}
+
+static int on_timer(sd_event_source *source, uint64_t now_us, void *context)
+{
+    struct wait *wait = context;
+    uint64_t now = monotonic_ns();
+    (void)source, (void)now_us;
+    loop_drain_feed(wait->module);
+    if (look(wait))
+        return 0;
+    if (now >= wait->deadline_ns && (wait->is_watched || wait->is_late)) {
+        answer(wait, false);
+        return 0;
+    }
+    if (now >= wait->deadline_ns) { /* the shortest time-out leaves time for one look */
+        wait->is_late = true;
+        wait->deadline_ns = now + TELL_MS * NS_PER_MS;
+    }
+    if (now >= wait->kill_ns)
+        kill_again(wait);
+    if (now >= wait->tell_ns) { /* deaths that the feed did not tell in time */
+        wait->tell_ns = now + TELL_MS * NS_PER_MS;
+        scan_block(wait->module, wait->block);
+    }
+    arm_timer(wait);
+    return 0;
+}
+
+/* ---- the way there ---- */
+
+static struct wait *find(const struct module *module, uint64_t number)
+{
+    struct wait *wait;
+    LIST_FOREACH (wait, &module->waits, all)
+        if (wait->number == number)
+            return wait;
+    return NULL;
+}
+
+/* The block may have waited with its removal for the operation to be back. */
+static struct wait *come_back(struct module *module, const struct tracker_op *op)
+{
+    struct block *block = blocks_come_back(module, op);
+    if (block->state == BLOCK_REMOVING)
+        blocks_go_on(module, block);
+    return find(module, op->tag); /* it may have been answered meanwhile */
+}
+
+static void refuse(struct wait *wait, enum errorcode code, const char *sentence)
+{
+    control_refuse(release(wait), code, "%s", sentence);
+}
+
+static void take_watch(struct wait *wait, struct tracker_op *op)
+{
+    wait->fd = op->watch_fd;
+    op->watch_fd = -1;
+    wait->is_watched = true;
+    int r = sd_event_add_io(wait->module->event, &wait->watch, wait->fd, EPOLLPRI, on_watch, wait);
+    if (r < 0) {
+        refuse(wait, ERRORCODE_LIMIT, "cannot wait: there are no descriptors left");
+        return;
+    }
+    sd_event_source_set_enabled(wait->watch, SD_EVENT_OFF); /* look asks for it */
+    waits_look_soon(wait->module);
+}
+
+static void on_watched(struct tracker_op *op, void *context)
+{
+    struct module *module = context;
+    struct wait *wait = come_back(module, op);
+    if (wait && op->result == -ENOENT) { /* a sub-scope that was never made: nobody is there */
+        wait->is_watched = true;
+        waits_look_soon(module);
+    } else if (wait && op->result < 0) {
+        refuse(wait, control_code_of(op->result), op->error.message);
+    } else if (wait) {
+        take_watch(wait, op);
+    }
+    tracker_op_free(op);
+}
+
+static bool submit(struct wait *wait, enum tracker_op_kind kind,
+                   void (*done)(struct tracker_op *op, void *context))
+{
+    const struct control_request *request = &wait->ask->request;
+    struct tracker_op *op = blocks_op(wait->module, kind, wait->block, request->scope, done);
+    if (!op || snapshot_give(wait->module, op) < 0) {
+        tracker_op_free(op);
+        refuse(wait, ERRORCODE_INTERNAL, "out of memory");
+        return false;
+    }
+    op->tag = wait->number;
+    op->signal = (int)request->signal;
+    op->thaws = true; /* what is frozen would not hear of it */
+    blocks_submit(wait->module, wait->block, op);
+    return true;
+}
+
+static void watch(struct wait *wait)
+{
+    if (tracker_traits(wait->module->tracker) & TRACKER_HAS_PLACES) {
+        submit(wait, TRACKER_WATCH, on_watched);
+        return;
+    }
+    wait->is_watched = true;
+    waits_look_soon(wait->module);
+}
+
+static void on_signalled(struct tracker_op *op, void *context)
+{
+    struct module *module = context;
+    struct wait *wait = come_back(module, op);
+    if (op->result < 0)
+        module_log(module, WPS_LOG_WARNING, "%s", op->error.message); /* it will be killed */
+    tracker_op_free(op);
+    if (wait)
+        watch(wait);
+}
+
+static uint64_t after(uint64_t now, uint64_t ms)
+{
+    return now + ms * NS_PER_MS;
+}
+
+void waits_start(struct module *module, struct block *block, struct ask *ask)
+{
+    struct wait *wait = calloc(1, sizeof *wait);
+    uint64_t now = monotonic_ns();
+    if (!wait || sd_event_add_time(module->event, &ask->timer, CLOCK_MONOTONIC, UINT64_MAX, 1000,
+                                   on_timer, wait) < 0) {
+        free(wait);
+        control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
+        return;
+    }
+    *wait = (struct wait){
+        .module = module,
+        .block = block,
+        .ask = ask,
+        .number = ++module->last_ask,
+        .fd = -1,
+        .deadline_ns = after(now, ask->request.timeout_ms),
+        .kill_ns = NEVER,
+        .tell_ns = NEVER,
+        .patience_ms = KILL_AGAIN_MS,
+    };
+    LIST_INSERT_HEAD(&module->waits, wait, all);
+    if (is_stop(wait))
+        wait->kill_ns = after(now, ask->request.grace_ms);
+    arm_timer(wait);
+    if (is_stop(wait))
+        submit(wait, TRACKER_SIGNAL, on_signalled);
+    else
+        watch(wait);
+}
+
+/* ---- news ---- */
+
+void waits_count_end(struct module *module, const struct process *process)
+{
+    struct wait *wait;
+    LIST_FOREACH (wait, &module->waits, all) {
+        if (!is_meant(wait, process))
+            continue;
+        if (wait->kills)
+            wait->killed++;
+        else
+            wait->exited++;
+    }
+}
+
+void waits_block_gone(struct module *module, const struct block *block)
+{
+    struct wait *wait, *next;
+    for (wait = LIST_FIRST(&module->waits); wait; wait = next) {
+        next = LIST_NEXT(wait, all);
+        if (wait->block == block)
+            answer(wait, true);
+    }
+}
+
+void waits_clear(struct module *module)
+{
+    struct wait *wait;
+    while ((wait = LIST_FIRST(&module->waits)))
+        release(wait); /* the control socket answers its ask */
+    module->waits_look = sd_event_source_disable_unref(module->waits_look);
+}
