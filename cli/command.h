@@ -24,6 +24,7 @@ struct command {
     int (*main)(int argc, char **argv);
 };
 
+int doctor_main(int argc, char **argv);
 int run_main(int argc, char **argv);
 int version_main(int argc, char **argv);
 

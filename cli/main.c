@@ -13,6 +13,7 @@
 
 static const struct command commands[] = {
     {"run", "run a command as a member of a block, from its first instruction on", run_main},
+    {"doctor", "say what works here, what is missing, and what would mend it", doctor_main},
     {"version", "say which version this is", version_main},
 };
 
