@@ -74,6 +74,14 @@ int birth_open_cgroup(const char *procs_path, struct wps_error *error)
     return fd < 0 ? cannot_open(procs_path, -errno, error) : fd;
 }
 
+static int clone_error(int code)
+{
+    if (code == E2BIG || code == EINVAL)
+        return -ENOSYS; /* the kernel knows less of clone3 */
+    return code == ENOENT ? -ENODEV
+                          : -code; /* a removed cgroup gives either, as write(2) does not */
+}
+
 pid_t birth_clone(int cgroup_fd, int *ret_pidfd)
 {
     int pidfd = -1;
@@ -87,7 +95,7 @@ pid_t birth_clone(int cgroup_fd, int *ret_pidfd)
         return -EBADF;
     pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
     if (pid < 0)
-        return errno == E2BIG || errno == EINVAL ? -ENOSYS : -errno; /* it knows less of clone3 */
+        return clone_error(errno);
     if (pid > 0 && ret_pidfd)
         *ret_pidfd = pidfd;
     return pid;
