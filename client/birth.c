@@ -77,9 +77,8 @@ int birth_open_cgroup(const char *procs_path, struct wps_error *error)
 static int clone_error(int code)
 {
     if (code == E2BIG || code == EINVAL)
-        return -ENOSYS; /* the kernel knows less of clone3 */
-    return code == ENOENT ? -ENODEV
-                          : -code; /* a removed cgroup gives either, as write(2) does not */
+        return -ENOSYS;                      /* the kernel knows less of clone3 */
+    return code == ENOENT ? -ENODEV : -code; /* removed: as birth_enter tells it */
 }
 
 pid_t birth_clone(int cgroup_fd, int *ret_pidfd)
