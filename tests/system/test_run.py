@@ -347,6 +347,26 @@ class NotJoining(RunCase):
                 self.assert_not_run((status, out, errors), "no such block")
             self.assertEqual(member.finish(), -signal.SIGKILL)
 
+    def test_a_broker_that_can_hold_no_processes(self) -> None:
+        broker = Broker(feed=feed_wanted(), tracker="none")
+        self.addCleanup(broker.destroy)
+        broker.start()
+        ended = self.run_it("--create", "-b", "b", "echo", "ran",
+                            env=os.environ | {"WPS_RUNTIME_DIR": str(broker.runtime)})
+        self.assert_not_run(ended, "tracker 'none'")
+
+    def test_a_hundred_at_once_join(self) -> None:
+        block = self.block()
+        started = [self.start("-b", block.id, "-s", f"bg/{i % 7}", "sh", "-c", "read x; exit 0",
+                              stdin=subprocess.PIPE) for i in range(100)]
+        for process in started:
+            block.watch.until_added(process.pid)
+        self.assertEqual({pid: record["scope"] for pid, record in block.listed().items()},
+                         {process.pid: f"bg/{i % 7}" for i, process in enumerate(started)})
+        for process in started:
+            process.stdin.close()
+            self.assertEqual(process.wait(DEADLINE), 0)
+
     def test_a_broker_in_another_pid_namespace(self) -> None:
         block = self.block()
         unshare = ["unshare", "--pid", "--fork", "--kill-child"]
