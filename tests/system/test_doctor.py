@@ -27,6 +27,14 @@ TRIED = ["tracker cgroup", "tracker lineage", "feed bpf", "feed netlink", "feed 
 AS_USER = ["setpriv", f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-groups", "--inh-caps=-all"]
 
 
+def command(*words: object, cli: object = CLI, before: list[str] | None = None) -> list[str]:
+    """proctrack, as it can be started here."""
+    line = [*(before or []), str(cli), *map(str, words)]
+    if os.environ.get("PROCTRACK_SANITIZE") == "thread" and shutil.which("setarch"):
+        line = ["setarch", "-R", *line]
+    return line
+
+
 def needs_root(case: Any) -> Any:
     return unittest.skipUnless(os.geteuid() == 0 and shutil.which("setpriv"),
                                "needs root, to take rights away")(case)
@@ -56,10 +64,8 @@ class CommandCase(unittest.TestCase):
     def run_it(self, *words: object, before: list[str] | None = None, cli: object = CLI,
                **options: Any) -> subprocess.CompletedProcess[str]:
         options.setdefault("env", self.environment())
-        line = [*(before or []), str(cli), *map(str, words)]
-        if os.environ.get("PROCTRACK_SANITIZE") == "thread" and shutil.which("setarch"):
-            line = ["setarch", "-R", *line]
-        return subprocess.run(line, text=True, capture_output=True, timeout=4 * DEADLINE, **options)
+        return subprocess.run(command(*words, cli=cli, before=before), text=True, capture_output=True,
+                              timeout=4 * DEADLINE, **options)
 
     def doctor(self, *words: object, **options: Any) -> Findings:
         """Its findings; it said them well."""
@@ -108,7 +114,7 @@ class Itself(CommandCase):
 
     def test_output_that_cannot_be_written_is_a_failure(self) -> None:
         with open("/dev/full", "wb") as full:
-            ended = subprocess.run([CLI, "--help"], stdout=full, stderr=subprocess.PIPE, timeout=DEADLINE)
+            ended = subprocess.run(command("--help"), stdout=full, stderr=subprocess.PIPE, timeout=DEADLINE)
         self.assertEqual(ended.returncode, 3)
 
 
@@ -130,7 +136,7 @@ class Doctor(CommandCase):
 
     def test_a_trial_that_is_interrupted_leaves_nothing_and_ends_by_the_signal(self) -> None:
         before, children = self.traces(), programs.children()
-        process = subprocess.Popen([CLI, "doctor"], env=self.environment(), stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(command("doctor"), env=self.environment(), stdout=subprocess.DEVNULL)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         programs.wait_for(lambda: self.traces() - before or process.poll() is not None, "a trial runs")
@@ -194,7 +200,7 @@ class Doctor(CommandCase):
 
     def on_terminal(self, environment: dict[str, str]) -> str:
         ours, theirs = pty.openpty()
-        process = subprocess.Popen([CLI, "doctor", "--no-trial"], stdout=theirs,
+        process = subprocess.Popen(command("doctor", "--no-trial"), stdout=theirs,
                                    env=self.environment() | environment)
         os.close(theirs)
         told = b""
@@ -229,7 +235,7 @@ class Mending(CommandCase):
         self.assertTrue(found["feed bpf"]["mend"])
 
     def test_capabilities_make_the_feed_bpf_work(self) -> None:
-        if not shutil.which("setcap") or "sanitize" in os.environ.get("PROCTRACK_SANITIZE", ""):
+        if not shutil.which("setcap"):
             self.skipTest("setcap is not installed")
         if self.doctor(cli=self.cli).of("trial")["feed bpf"]["state"] != "ok":
             self.skipTest("the feed bpf does not work here, also for root")
