@@ -30,8 +30,9 @@ AS_USER = ["setpriv", f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-gro
 def command(*words: object, cli: object = CLI, before: list[str] | None = None) -> list[str]:
     """proctrack, as it can be started here."""
     line = [*(before or []), str(cli), *map(str, words)]
-    if os.environ.get("PROCTRACK_SANITIZE") == "thread" and shutil.which("setarch"):
-        line = ["setarch", "-R", *line]
+    setarch = shutil.which("setarch")
+    if os.environ.get("PROCTRACK_SANITIZE") == "thread" and setarch:
+        line = [setarch, "-R", *line]
     return line
 
 

@@ -38,8 +38,9 @@ DESCRIPTORS = "for fd in /proc/$$/fd/*; do echo ${fd##*/} $(readlink $fd); done"
 def command(*words: object) -> list[str]:
     """proctrack run, as it can be started here."""
     line = [CLI, "run", *map(str, words)]
-    if os.environ.get("PROCTRACK_SANITIZE") == "thread" and shutil.which("setarch"):
-        line = ["setarch", "-R", *line]
+    setarch = shutil.which("setarch")
+    if os.environ.get("PROCTRACK_SANITIZE") == "thread" and setarch:
+        line = [setarch, "-R", *line]
     return line
 
 
