@@ -9,11 +9,14 @@
 #include <string.h>
 
 #include "plugin/blocks.h"
+#include "plugin/clock.h"
 #include "plugin/control.h"
 #include "plugin/lives.h"
 #include "plugin/scan.h"
 #include "plugin/snapshot.h"
 #include "plugin/strangers.h"
+
+enum { SCAN_WAIT_MS = 1000 };
 
 struct assignment {
     LIST_ENTRY(assignment) link;
@@ -24,6 +27,7 @@ struct assignment {
     bool root;
     uint64_t stranger; /* what happens to it meanwhile is kept under this number; 0: it is not */
     uint64_t moved;
+    uint64_t number; /* its scan finds it again by this */
 };
 
 bool assign_runs(const struct module *module, const struct block *block)
@@ -56,13 +60,34 @@ static void answer(struct assignment *assignment)
     blocks_assigned(module, block);
 }
 
+static struct assignment *find(const struct module *module, uint64_t number)
+{
+    struct assignment *assignment;
+    LIST_FOREACH (assignment, &module->assignments, link)
+        if (assignment->number == number)
+            return assignment;
+    return NULL;
+}
+
 static void on_scanned(struct tracker_op *op, void *context)
 {
-    struct assignment *assignment = context;
-    if (op->result == 0)
-        scan_apply(assignment->module, assignment->block, op);
+    struct module *module = context;
+    struct assignment *assignment = find(module, op->tag);
+    if (assignment && op->result == 0)
+        scan_apply(module, assignment->block, op);
     tracker_op_free(op);
+    if (assignment) /* else it was answered without */
+        answer(assignment);
+}
+
+/* The scan is held up by a process that cannot be read. */
+static int on_late(sd_event_source *source, uint64_t now_us, void *context)
+{
+    struct assignment *assignment = context;
+    (void)source, (void)now_us;
+    scan_block(assignment->module, assignment->block);
     answer(assignment);
+    return 0;
 }
 
 /* A feed that does not see who comes in does not see their children either until they are known:
@@ -72,12 +97,16 @@ static bool scan_first(struct assignment *assignment)
     struct module *module = assignment->module;
     if (feed_traits(module->feed) & FEED_TELLS_PLACES || module->stopping)
         return false;
-    struct tracker_op *op = tracker_op_new(module->tracker, TRACKER_SCAN, on_scanned, assignment);
-    if (!op || snapshot_give(module, op) < 0) {
+    uint64_t due_us = monotonic_ns() / 1000 + SCAN_WAIT_MS * UINT64_C(1000);
+    struct tracker_op *op = tracker_op_new(module->tracker, TRACKER_SCAN, on_scanned, module);
+    if (!op || snapshot_give(module, op) < 0 ||
+        sd_event_add_time(module->event, &assignment->ask->timer, CLOCK_MONOTONIC, due_us, 1000,
+                          on_late, assignment) < 0) {
         tracker_op_free(op);
         module->counters.out_of_memory++;
         return false;
     }
+    op->tag = assignment->number = ++module->last_ask;
     strcpy(op->block, assignment->block->id);
     tracker_op_submit(module->workers, op);
     return true;

@@ -4,6 +4,7 @@
 
 #include "plugin/blocks.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,6 +14,8 @@
 #include "plugin/assign.h"
 #include "plugin/blocks_impl.h"
 #include "plugin/clock.h"
+#include "plugin/expiry.h"
+#include "plugin/keeper.h"
 #include "plugin/publish.h"
 #include "plugin/scan.h"
 
@@ -61,6 +64,7 @@ void blocks_take_asks(struct asks *from, struct asks *to)
 /* Hands it to a worker; the block stays until it is back. */
 void blocks_submit(struct module *module, struct block *block, struct tracker_op *op)
 {
+    assert(!block->clearing || op->kind == TRACKER_REMOVE);
     block->busy++;
     tracker_op_submit(module->workers, op);
 }
@@ -98,8 +102,9 @@ static void answer_ensure(struct module *module, struct block *block, struct ask
     control_send(ask);
 }
 
-static void take_wishes(struct block *block, const struct ask *ask)
+static void take_wishes(struct module *module, struct block *block, const struct ask *ask)
 {
+    expiry_claim(module, block);
     if (ask->request.has_on_exit)
         block->keep_on_exit = ask->request.keep_on_exit;
 }
@@ -111,11 +116,26 @@ static bool is_made(const struct block *block, const struct ask *ask)
     return scope && scope->made;
 }
 
+static enum tracker_mark mark_wished(const struct ask *ask)
+{
+    if (!ask->request.has_on_exit)
+        return TRACKER_UNMARKED;
+    return ask->request.keep_on_exit ? TRACKER_MARK_KEEP : TRACKER_MARK_KILL;
+}
+
+/* True where the next broker would find the same on_exit already. */
+static bool is_marked(const struct block *block, const struct ask *ask)
+{
+    return !ask->request.has_on_exit || mark_wished(ask) == block->mark;
+}
+
 /* What the worker made is known now: the block and each level of the sub-scope can be found by
  * their places. */
 static void take_places(struct module *module, struct block *block, struct tracker_op *op)
 {
     registry_place_block(&module->registry, block, op->block_place);
+    if (op->mark)
+        block->mark = (uint8_t)op->mark;
     struct text scope = text_of(op->scope), level = {op->scope, 0};
     for (int i = 0; i < TRACKER_LEVELS && level.size < scope.size; i++) {
         const char *from = scope.at + level.size + (level.size > 0);
@@ -143,8 +163,12 @@ static void start_live(struct module *module, struct block *block)
 
 void blocks_unmake(struct module *module, struct block *block)
 {
+    char id[BLOCK_ID_MAX + 1];
+    strcpy(id, block->id);
     publish_forget_block(module, block);
+    expiry_claim(module, block);
     registry_remove_block(&module->registry, block);
+    keeper_forget(module, text_of(id));
 }
 
 /* Those who waited ask again: at the latest they wait behind the first of them. */
@@ -173,7 +197,7 @@ static void answer_maker(struct module *module, struct block *block, struct trac
     take_places(module, block, op);
     if (created)
         start_live(module, block);
-    take_wishes(block, ask);
+    take_wishes(module, block, ask);
     answer_ensure(module, block, ask, created);
 }
 
@@ -201,6 +225,7 @@ static struct block *new_block(struct module *module, struct ask *ask)
 {
     if (registry_n_blocks(&module->registry) >= module->options.max_blocks) {
         module->counters.limits_hit++;
+        keeper_forget(module, ask->request.block_id);
         control_refuse(ask, ERRORCODE_LIMIT,
                        "there are %" PRIu64 " blocks already, as many as max-blocks allows: remove "
                        "some, or raise it",
@@ -209,6 +234,7 @@ static struct block *new_block(struct module *module, struct ask *ask)
     }
     struct block *block = registry_add_block(&module->registry, ask->request.block_id);
     if (!block) {
+        keeper_forget(module, ask->request.block_id);
         control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
         return NULL;
     }
@@ -219,18 +245,20 @@ static struct block *new_block(struct module *module, struct ask *ask)
 void blocks_ensure(struct module *module, struct ask *ask)
 {
     struct block *block = registry_block(&module->registry, ask->request.block_id);
+    if (block && block->state == BLOCK_REMOVING) { /* it is asked for again when it is gone */
+        TAILQ_INSERT_TAIL(&block->makers, ask, link);
+        return;
+    }
+    if (!keeper_settle(module, ask))
+        return; /* answered, or it comes back here */
     bool busy = block && (block->state != BLOCK_LIVE || !TAILQ_EMPTY(&block->makers));
-    if (block && !busy && is_made(block, ask)) {
-        take_wishes(block, ask);
+    if (block && !busy && is_made(block, ask) && is_marked(block, ask)) {
+        take_wishes(module, block, ask);
         answer_ensure(module, block, ask, false);
         return;
     }
     if (!block && !(block = new_block(module, ask)))
         return;
-    if (block->state == BLOCK_REMOVING) { /* it is asked for again when it is gone */
-        TAILQ_INSERT_TAIL(&block->makers, ask, link);
-        return;
-    }
     bool running = !TAILQ_EMPTY(&block->makers);
     TAILQ_INSERT_TAIL(&block->makers, ask, link);
     if (running)
@@ -238,6 +266,7 @@ void blocks_ensure(struct module *module, struct ask *ask)
     struct tracker_op *op =
         blocks_op(module, TRACKER_CREATE, block, scope_or_main(ask), on_created);
     if (op) {
+        op->mark = mark_wished(ask);
         blocks_submit(module, block, op);
         return;
     }
@@ -361,13 +390,16 @@ static int adopt_block(struct module *module, struct block *none, const char *id
     if (r < 0)
         return r;
     block->adopted = true;
-    block->keep_on_exit = module->options.keep_on_exit;
+    block->keep_on_exit =
+        block->mark ? block->mark == TRACKER_MARK_KEEP : module->options.keep_on_exit;
     start_live(module, block);
+    expiry_adopted(module, block);
     return 0;
 }
 
 int blocks_adopt(struct module *module, struct wps_error *error)
 {
+    keeper_wait_for_last(module);
     return for_each_name(module, NULL, adopt_block, error);
 }
 

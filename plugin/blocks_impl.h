@@ -16,7 +16,8 @@
 struct tracker_op *blocks_op(struct module *module, enum tracker_op_kind kind,
                              const struct block *block, struct text scope,
                              void (*done)(struct tracker_op *op, void *context));
-/* Hands it to a worker; the block stays until blocks_come_back was called for it. */
+/* Hands it to a worker; the block stays until blocks_come_back was called for it. Not while its
+ * place is being taken away (`clearing`): what that waited for is over. */
 void blocks_submit(struct module *module, struct block *block, struct tracker_op *op);
 struct block *blocks_come_back(struct module *module, const struct tracker_op *op);
 

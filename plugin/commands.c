@@ -8,9 +8,12 @@
 
 #include "base/cleanup.h"
 #include "plugin/blocks.h"
+#include "plugin/details.h"
+#include "plugin/keeper.h"
 #include "plugin/listing.h"
 #include "plugin/lives.h"
 #include "plugin/loop.h"
+#include "plugin/overview.h"
 #include "plugin/signals.h"
 #include "plugin/waits.h"
 
@@ -39,6 +42,7 @@ static void describe(struct module *module, struct ask *ask)
         {"requests", module->options.max_requests},
         {"settle_ms", module->options.settle_ms},
         {"poll_ms", module->options.poll_ms},
+        {"adopt_expire_ms", module->options.adopt_expire_ms},
     };
     struct describe_reply reply = {
         .protocol = 1,
@@ -53,34 +57,6 @@ static void describe(struct module *module, struct ask *ask)
         .n_limits = sizeof limits / sizeof *limits,
     };
     describe_reply_pack(control_reply(ask), &reply);
-    control_send(ask);
-}
-
-static void list_all_blocks(struct module *module, struct ask *ask)
-{
-    size_t n = 0;
-    struct block *block, *next;
-    if (ask->request.detail) {
-        control_refuse(ask, ERRORCODE_NOT_SUPPORTED, "data.detail: not supported by this version");
-        return;
-    }
-    _cleanup_free_ struct block_summary *summaries =
-        calloc(registry_n_blocks(&module->registry) + 1, sizeof *summaries);
-    if (!summaries) {
-        control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
-        return;
-    }
-    HASH_ITER (by_id, module->registry.blocks, block, next) {
-        if (block->state == BLOCK_MAKING)
-            continue;
-        summaries[n++] = (struct block_summary){
-            .block_id = text_of(block->id),
-            .confidence = blocks_confidence(module).confidence,
-            .version = blocks_version(block),
-            .processes = block->n_told,
-        };
-    }
-    list_all_reply_pack(control_reply(ask), summaries, n);
     control_send(ask);
 }
 
@@ -108,6 +84,9 @@ static void stats(struct module *module, struct ask *ask)
         {"requests_waiting", control_waiting(ask->control)},
         {"workers", workers_threads(module->workers)},
         {"jobs_pending", workers_pending(module->workers)},
+        {"details_held", details_held(module)},
+        {"keeper_pid", keeper_pid(module)},
+        {"keeper_blocks", keeper_blocks(module)},
     };
     stats_reply_pack(control_reply(ask), counters, sizeof counters / sizeof *counters, gauges,
                      sizeof gauges / sizeof *gauges);
@@ -138,12 +117,6 @@ static bool refuse_wish(struct ask *ask, bool wished, const char *what)
     if (wished)
         control_refuse(ask, ERRORCODE_NOT_SUPPORTED, "%s: not supported by this version", what);
     return wished;
-}
-
-static void ensure_tracker(struct module *module, struct ask *ask)
-{
-    if (!refuse_wish(ask, ask->request.kill_on_crash, "data.on_crash: kill"))
-        blocks_ensure(module, ask);
 }
 
 static void remove_block(struct module *module, struct ask *ask)
@@ -213,10 +186,10 @@ void commands_run(struct module *module, struct ask *ask)
 {
     static void (*const commands[CONTROL_COMMANDS])(struct module *, struct ask *) = {
         [CONTROL_DESCRIBE] = describe,
-        [CONTROL_ENSURE_TRACKER] = ensure_tracker,
+        [CONTROL_ENSURE_TRACKER] = blocks_ensure,
         [CONTROL_ASSIGN_PROCESS] = assign_process,
         [CONTROL_LIST_BLOCK] = listing_start,
-        [CONTROL_LIST_ALL_BLOCKS] = list_all_blocks,
+        [CONTROL_LIST_ALL_BLOCKS] = overview_start,
         [CONTROL_CONFIDENCE_OF] = confidence_of,
         [CONTROL_KILL_PID] = kill_pid,
         [CONTROL_KILL_TREE] = kill_tree,

@@ -23,6 +23,7 @@ struct ask {
     struct reqid reqid;
     uint32_t uid;                   /* of the peer */
     uint64_t began_ns;              /* CLOCK_MONOTONIC */
+    bool settled;                   /* ensure_tracker: its on_crash is in force */
     uint64_t scan;                  /* list_block: number of the scan that it waits for */
     sd_event_source *timer;         /* whoever set it; freed with the ask */
     struct control_request request; /* its texts point into `strings` */

@@ -7,12 +7,15 @@
 #include <stdint.h>
 
 #define COUNTERS(X)                                                                                \
-    X(feed_events)   /* events that the feed handed over */                                        \
-    X(feed_lost)     /* events that it lost */                                                     \
-    X(feed_restarts) /* times that it died and was opened again */                                 \
-    X(resyncs)       /* blocks that were scanned because of a loss */                              \
-    X(scans)         /* scans of a block, for whatever reason */                                   \
-    X(scan_repairs)  /* births, deaths and changes that only a scan saw */                         \
+    X(feed_events)     /* events that the feed handed over */                                      \
+    X(feed_lost)       /* events that it lost */                                                   \
+    X(feed_restarts)   /* times that it died and was opened again */                               \
+    X(resyncs)         /* blocks that were scanned because of a loss */                            \
+    X(scans)           /* scans of a block, for whatever reason */                                 \
+    X(scans_late)      /* of them held up by a process that cannot be read, and begun anew */      \
+    X(keeper_restarts) /* times that the keeper had ended by itself */                             \
+    X(blocks_expired)  /* adopted ones that nobody wanted */                                       \
+    X(scan_repairs)    /* births, deaths and changes that only a scan saw */                       \
     X(processes_added)                                                                             \
     X(processes_exited)                                                                            \
     X(processes_escaped)                                                                           \
@@ -24,6 +27,7 @@
     X(replies_dropped)  /* of them whose client was gone */                                        \
     X(limits_hit)       /* times that a limit refused something */                                 \
     X(facts_late)       /* reads of /proc that did not come back in time */                        \
+    X(details_late)     /* members of which a list could not tell all in time */                   \
     X(out_of_memory)
 
 struct counters {

@@ -17,6 +17,7 @@
 
 #include "plugin/blocks_impl.h"
 #include "plugin/clock.h"
+#include "plugin/expiry.h"
 #include "plugin/listing.h"
 #include "plugin/loop.h"
 #include "plugin/publish.h"
@@ -191,6 +192,9 @@ void blocks_told_removed(struct module *module, struct block *block)
     listing_gone(block);
     waits_block_gone(module, block);
     blocks_take_asks(&block->makers, &makers);
+    struct ask *ask;
+    TAILQ_FOREACH (ask, &makers, link)
+        ask->settled = false; /* the new block has its own on_crash */
     sd_event_source_disable_unref(block->watch);
     sd_event_source_disable_unref(block->again);
     blocks_unmake(module, block);
@@ -217,6 +221,7 @@ static void on_cleared(struct tracker_op *op, void *context)
 
 void blocks_forgot(struct module *module, struct block *block)
 {
+    expiry_forgot(module, block);
     if (block->state != BLOCK_REMOVING || module->wound_up || !block->kernel_empty ||
         block->clearing || block->busy || !TAILQ_EMPTY(&block->processes))
         return;

@@ -8,21 +8,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "plugin/blocks.h"
 #include "plugin/clock.h"
+#include "plugin/details.h"
 #include "plugin/lives.h"
 #include "plugin/loop.h"
 #include "plugin/publish.h"
 #include "plugin/scan.h"
 #include "plugin/snapshot.h"
 
-enum { SCAN_WAIT_MS = 250 };
+enum {
+    SCAN_WAIT_MS = 250,
+    DETAIL_ROUNDS = 4, /* those that are born while the others are read are read as well */
+};
 
 /* What is read for one list: pids in, resident sets out, both by value. */
 struct listing {
     struct job job;
     struct ask *ask;
     bool again;
+    bool detail, has_ports;
+    struct ports ports;
+    struct details *details;
+    unsigned rounds;
     uint64_t last_question; /* members that were read when the list was asked for are waited for */
     size_t n;
     struct used {
@@ -65,6 +74,57 @@ static uint64_t rss_of(const struct listing *listing, uint32_t pid)
     return used ? used->rss_bytes : proc_rss_bytes(pid); /* born since the reading began */
 }
 
+/* ---- detail ---- */
+
+static struct listening_port port_of(const struct detail_port *port)
+{
+    return (struct listening_port){.address = text_of(port->address),
+                                   .family = text_of(port->family == AF_INET ? "inet" : "inet6"),
+                                   .port = port->port};
+}
+
+/* `ports` is owned by the caller and lives as long as what is returned. */
+static struct process_detail view_of(const struct detail *detail, struct listening_port *ports)
+{
+    for (size_t i = 0; ports && i < detail->n_ports; i++)
+        ports[i] = port_of(&detail->ports[i]);
+    return (struct process_detail){
+        .exe = text_of(detail->exe),
+        .cwd = text_of(detail->cwd),
+        .has_uid = detail->has_uid,
+        .uid = detail->uid,
+        .state = detail->state,
+        .threads = detail->threads,
+        .has_cpu = true,
+        .cpu_ms = detail->cpu_ms,
+        .has_argv = detail->has_argv,
+        .argv = detail->argv,
+        .argv_truncated = detail->argv_cut,
+        .has_ports = detail->has_ports && (ports || detail->n_ports == 0),
+        .ports = ports,
+        .n_ports = detail->n_ports,
+    };
+}
+
+static void pack_record(struct wire_out *out, const struct listing *listing,
+                        const struct process *process, uint64_t rss_bytes)
+{
+    struct process_record record;
+    struct process_detail view;
+    publish_record(process, rss_bytes, &record);
+    const struct detail *detail =
+        listing->details ? details_of(listing->details, process->pid) : NULL;
+    if (!detail || !lives_same(process, detail->start_ticks)) {
+        process_record_pack(out, &record);
+        return;
+    }
+    _cleanup_free_ struct listening_port *ports =
+        detail->n_ports ? calloc(detail->n_ports, sizeof *ports) : NULL;
+    view = view_of(detail, ports);
+    record.detail = &view;
+    process_record_pack(out, &record);
+}
+
 static void answer(struct module *module, const struct block *block, const struct listing *listing,
                    struct ask *ask)
 {
@@ -75,13 +135,9 @@ static void answer(struct module *module, const struct block *block, const struc
         head.n_processes += is_listed(ask, process);
     struct wire_out *out = control_reply(ask);
     list_reply_begin(out, &head);
-    TAILQ_FOREACH (process, &block->processes, in_block) {
-        struct process_record record;
-        if (!is_listed(ask, process))
-            continue;
-        publish_record(process, rss_of(listing, process->pid), &record);
-        process_record_pack(out, &record);
-    }
+    TAILQ_FOREACH (process, &block->processes, in_block)
+        if (is_listed(ask, process))
+            pack_record(out, listing, process, rss_of(listing, process->pid));
     control_send(ask);
 }
 
@@ -97,6 +153,8 @@ static void run_listing(struct job *job)
         listing->used[i].rss_bytes = proc_rss_bytes(listing->used[i].pid);
         HASH_ADD(hh, index, pid, sizeof listing->used[i].pid, &listing->used[i]);
     }
+    if (listing->detail && !listing->has_ports)
+        listing->has_ports = ports_read(&listing->ports) == 0;
 }
 
 static void clear_index(struct listing *listing)
@@ -113,23 +171,65 @@ static void read_again(struct module *module, struct listing *listing)
     workers_submit(module->workers, &listing->job);
 }
 
+static void finish(struct module *module, const struct block *block, struct listing *listing)
+{
+    if (block && block->state != BLOCK_MAKING)
+        answer(module, block, listing, listing->ask);
+    else
+        answer_unknown(listing->ask);
+    clear_index(listing);
+    details_free(&listing->details);
+    ports_clear(&listing->ports);
+    free(listing);
+}
+
+/* Those that are to be listed now and were not asked for yet. True where there are any. */
+static bool add_to_read(struct module *module, const struct block *block, struct listing *listing)
+{
+    const struct process *process;
+    bool added = false;
+    TAILQ_FOREACH (process, &block->processes, in_block) {
+        if (!is_listed(listing->ask, process) || details_has(listing->details, process->pid))
+            continue;
+        if (details_add(listing->details, process->pid) < 0)
+            module->counters.out_of_memory++;
+        else
+            added = true;
+    }
+    return added;
+}
+
+/* The detail was read. Who was born meanwhile is read too, unless that has no end. */
+static void on_details(struct details *details, void *context)
+{
+    struct listing *listing = context;
+    struct module *module = control_module(listing->ask->control);
+    loop_drain_feed(module);
+    const struct block *block = registry_block(&module->registry, listing->ask->request.block_id);
+    if (block && !module->stopping && listing->rounds++ < DETAIL_ROUNDS &&
+        add_to_read(module, block, listing))
+        details_begin(details);
+    else
+        finish(module, block, listing);
+}
+
 static void on_listed(struct job *job, void *context)
 {
     struct listing *listing = (struct listing *)job;
     struct module *module = context;
-    struct ask *ask = listing->ask;
     loop_drain_feed(module);
-    struct block *block = registry_block(&module->registry, ask->request.block_id);
+    struct block *block = registry_block(&module->registry, listing->ask->request.block_id);
     if (block && !module->stopping && lives_is_read(module, block, listing->last_question)) {
         read_again(module, listing);
         return;
     }
-    if (block && block->state != BLOCK_MAKING)
-        answer(module, block, listing, ask);
+    if (listing->detail && block && !module->stopping)
+        listing->details =
+            details_new(module, listing->has_ports ? &listing->ports : NULL, on_details, listing);
+    if (listing->details)
+        on_details(listing->details, listing);
     else
-        answer_unknown(ask);
-    clear_index(listing);
-    free(listing);
+        finish(module, block, listing);
 }
 
 static void read_used(struct module *module, struct block *block, struct ask *ask)
@@ -143,6 +243,7 @@ static void read_used(struct module *module, struct block *block, struct ask *as
     }
     listing->job = (struct job){.run = run_listing, .done = on_listed, .context = module};
     listing->ask = ask;
+    listing->detail = ask->request.detail;
     listing->last_question = module->last_ask;
     TAILQ_FOREACH (process, &block->processes, in_block)
         if (is_listed(ask, process))
@@ -203,10 +304,6 @@ static bool wait_for_scan(struct module *module, struct block *block, struct ask
 void listing_start(struct module *module, struct ask *ask)
 {
     struct block *block = registry_block(&module->registry, ask->request.block_id);
-    if (ask->request.detail) {
-        control_refuse(ask, ERRORCODE_NOT_SUPPORTED, "data.detail: not supported by this version");
-        return;
-    }
     if (!block || block->state == BLOCK_MAKING) {
         answer_unknown(ask);
         return;

@@ -5,7 +5,8 @@
 /*
  * list_block: what members use is read by a worker; then the list is made of the registry as it is
  * at that moment, so that it agrees with the events by its `seq`. Under a feed that cannot see
- * births a scan comes first. Called from the loop's thread.
+ * births a scan comes first; with `detail` that of each member is read (details.h), and one that is
+ * late is listed without. Called from the loop's thread.
  */
 
 #include "plugin/control.h"

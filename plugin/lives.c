@@ -243,8 +243,11 @@ void lives_forget(struct module *module, struct process *process, bool told)
         TAILQ_REMOVE(&module->freed, process, freed);
     struct block *block = process->block;
     lives_unset_outsider(module, process);
-    if (told)
+    if (told) {
         block->n_told--;
+        block->gone_cpu_ns +=
+            process->cpu_ns > process->cpu_seen_ns ? process->cpu_ns : process->cpu_seen_ns;
+    }
     registry_remove_process(&module->registry, process);
     lives_take_in_left_out(module);
     waits_look_soon(module);

@@ -20,7 +20,11 @@
 #include "plugin/blocks.h"
 #include "plugin/clock.h"
 #include "plugin/control.h"
+#include "plugin/details.h"
+#include "plugin/expiry.h"
+#include "plugin/keeper.h"
 #include "plugin/lives.h"
+#include "plugin/overview.h"
 #include "plugin/publish.h"
 #include "plugin/scan.h"
 #include "plugin/setup.h"
@@ -213,6 +217,7 @@ static int on_relief(sd_event_source *source, uint64_t now_us, void *context)
     struct module *module = context;
     (void)source, (void)now_us;
     workers_relieve(module->workers);
+    scan_give_up_late(module);
     return 0; /* run () sets it again where work is still pending */
 }
 
@@ -263,6 +268,7 @@ static int make_sources(struct module *module)
     r = r < 0 ? r : add_timer(module, &module->retry_timer, publish_on_retry_timer);
     r = r < 0 ? r : add_timer(module, &module->relief_timer, on_relief);
     r = r < 0 ? r : add_timer(module, &module->scan_timer, on_scan_timer);
+    r = r < 0 ? r : add_timer(module, &module->expiry_timer, expiry_on_timer);
     r = r < 0 ? r
               : sd_event_add_io(module->event, NULL, workers_fd(module->workers), EPOLLIN,
                                 on_workers, module);
@@ -280,6 +286,7 @@ static void init_lists(struct module *module)
     TAILQ_INIT(&module->marked);
     TAILQ_INIT(&module->marked_late);
     TAILQ_INIT(&module->unsent);
+    TAILQ_INIT(&module->unclaimed);
     LIST_INIT(&module->assignments);
     LIST_INIT(&module->waits);
     wire_out_init(&module->out);
@@ -299,6 +306,7 @@ static int make_all(struct module *module, struct wps_error *error)
     if (r < 0)
         return wps_error_system(error, r, "cannot make the event loop");
     r = setup_tracker(module, error);
+    r = r < 0 ? r : keeper_open(module, error);
     r = r < 0 ? r : setup_feed(module, error);
     if (r < 0)
         return r;
@@ -315,12 +323,16 @@ static int make_all(struct module *module, struct wps_error *error)
 /* -ETIMEDOUT: a worker hangs; what it uses stays. */
 static int unmake_all(struct module *module, uint64_t deadline_ns)
 {
+    keeper_end(module);
     int r = workers_destroy(&module->workers, deadline_ns);
     if (r < 0)
         return r;
+    keeper_close(module);
     strangers_clear(module);
     lives_clear(module);
     waits_clear(module);
+    details_close(module);
+    overview_close(module);
     control_close(&module->control);
     struct block *block, *next;
     HASH_ITER (by_id, module->registry.blocks, block, next) {
@@ -338,6 +350,7 @@ static int unmake_all(struct module *module, uint64_t deadline_ns)
     sd_event_source_disable_unref(module->retry_timer);
     sd_event_source_disable_unref(module->relief_timer);
     sd_event_source_disable_unref(module->scan_timer);
+    sd_event_source_disable_unref(module->expiry_timer);
     module->event = sd_event_unref(module->event);
     wire_out_destroy(&module->out);
     return 0;

@@ -11,6 +11,8 @@
  *   publish    tells readers of it
  *   scan       compares the registry with the kernel
  *   blocks     makes and ends blocks
+ *   keeper     the process that ends blocks when ours dies
+ *   expiry     takes away adopted blocks that nobody wants
  *   control    the socket: envelopes, rights, limits
  *   commands   what each request does
  */
@@ -42,7 +44,9 @@ struct attempt_made {
     char why[512];
 };
 
-struct assignment; /* blocks.h: an assign_process at work */
+struct assignment;    /* blocks.h: an assign_process at work */
+struct detail_reader; /* details.c */
+struct overview;      /* overview.c */
 
 struct module {
     /* the host's */
@@ -65,7 +69,7 @@ struct module {
     /* the loop's */
     sd_event *event;
     sd_event_source *feed_source, *settle_timer, *read_timer, *mark_timer, *retry_timer,
-        *relief_timer, *scan_timer;
+        *relief_timer, *scan_timer, *expiry_timer;
     int stop_event;       /* eventfd: the host wants us to stop */
     bool stopping;        /* it said so */
     struct gather gather; /* of the feed's events */
@@ -76,7 +80,7 @@ struct module {
     struct attempt_made attempts[ATTEMPTS_MAX];
     unsigned n_attempts;
     const char *confidence; /* of a block with nothing special */
-    char confidence_reason[256];
+    char confidence_reason[512];
 
     struct registry registry;
     struct proc_clock clock;
@@ -93,6 +97,7 @@ struct module {
     struct outsider *outsiders; /* processes in no block that are parents of members: lives.c */
     uint32_t scan_mark;
     uint64_t scan; /* the same as in a block, where one scan serves all blocks */
+    uint64_t scan_began_ns;
     bool scanning, scan_again;
     struct known *snapshot;    /* snapshot.h: the newest; null: none was needed yet */
     uint64_t snapshot_version; /* of the registry, when it was made */
@@ -115,6 +120,10 @@ struct module {
     TAILQ_HEAD(, block) unsent;      /* whose events could not be handed over */
     struct wire_out out;             /* for events, one at a time */
 
+    struct detail_reader *detail_reader; /* null: none was needed yet */
+    struct overview *overview;           /* the same */
+    struct keeper *keeper;               /* keeper.h; null: the tracker has no use for one */
+    TAILQ_HEAD(, block) unclaimed;       /* adopted, by the time when they expire: expiry.c */
     struct control *control;
     struct counters counters;
 };

@@ -33,6 +33,8 @@ static const struct row rows[] = {
     {"poll-ms", NUMBER, PLACE(poll_ms), .min = 10, .max = 3600000},
     {"settle-ms", NUMBER, PLACE(settle_ms), .min = 0, .max = 10000},
     {"on-exit", EITHER, PLACE(keep_on_exit), .no = "kill", .yes = "keep"},
+    {"adopt-expire-ms", NUMBER, PLACE(adopt_expire_ms), .min = 0, .max = 86400000},
+    {"keeper", TEXT, PLACE(keeper)},
     {"log", EITHER, PLACE(trace), .no = "normal", .yes = "trace"},
     {"feed-buffer-kib", NUMBER, PLACE(feed_buffer_kib), .min = 4, .max = 1048576},
     {"persist", NUMBER, PLACE(persist), .min = 0, .max = 4096},
@@ -44,6 +46,7 @@ static const struct row rows[] = {
 static const struct options defaults = {
     .poll_ms = 2000,
     .settle_ms = 5,
+    .adopt_expire_ms = 60000,
     .max_blocks = 10000,
     .max_processes = 200000,
     .max_requests = 4096,

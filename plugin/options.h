@@ -21,6 +21,8 @@ struct options {
     uint64_t poll_ms;                  /* 2000: between two scans of the feed poll */
     uint64_t settle_ms;                /* 5: how long `added` waits for an exec */
     bool keep_on_exit;                 /* on-exit=keep; kill is the default */
+    uint64_t adopt_expire_ms;          /* 60000: see expiry.h; 0: never */
+    char keeper[OPTION_TEXT_MAX];      /* the keeper's program; "": beside the module */
     uint64_t feed_buffer_kib;          /* 0: the feed's own default */
     uint64_t persist;                  /* 0: how many of each event late readers can read */
     bool trace;                        /* log=trace: every step of every life is logged */

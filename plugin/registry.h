@@ -74,6 +74,7 @@ struct process {
     bool has_status;
     int status;
     uint64_t ended_ns, cpu_ns, max_rss_bytes;
+    uint64_t cpu_seen_ns; /* as it was read last, for a list: it used at least that much */
 
     struct command *command; /* null: not known yet */
 };
@@ -116,11 +117,16 @@ struct block {
     enum block_phase state;
     bool adopted;
     bool keep_on_exit;
+    uint8_t mark;        /* enum tracker_mark: its on_exit, as the next broker would find it */
+    bool unclaimed;      /* adopted, and no client ensured it since */
+    uint64_t expires_ns; /* CLOCK_MONOTONIC, while unclaimed: if it is empty then */
+    TAILQ_ENTRY(block) in_unclaimed;
 
     SLIST_HEAD(, scope) scopes;
     TAILQ_HEAD(, process) processes;
     uint32_t n_processes; /* in the registry */
     uint32_t n_told;      /* told to readers: what lists hold */
+    uint64_t gone_cpu_ns; /* what those used that are in it no more, as far as that is known */
 
     int watch_fd;           /* says when it may be empty; -1: none */
     struct module *module;  /* while it is being removed, for what follows */
@@ -143,6 +149,7 @@ struct block {
 
     struct asks listers;       /* list_block: until the scan that began behind them is over */
     uint64_t scan;             /* number of the newest scan that was begun */
+    uint64_t scan_began_ns;    /* CLOCK_MONOTONIC */
     bool scanning, scan_again; /* a scan is at the workers; another one is wanted behind it */
     uint64_t resync_seq;       /* of the newest block-resync; 0: none */
     bool active;               /* something happened in it since it was scanned last */

@@ -15,7 +15,10 @@
 #include "plugin/publish.h"
 #include "plugin/snapshot.h"
 
-enum { TELL_MS = 100 }; /* how long the feed may take to tell of an end that a scan saw */
+enum {
+    TELL_MS = 100,     /* how long the feed may take to tell of an end that a scan saw */
+    HELD_UP_MS = 2000, /* a scan that takes longer is held up by a process that cannot be read */
+};
 
 /* ---- what was found ---- */
 
@@ -183,20 +186,27 @@ void scan_apply(struct module *module, struct block *block, const struct tracker
 
 static void scan_whole(struct module *module);
 
+static void end_scan_of_all(struct module *module)
+{
+    struct block *block, *next;
+    module->scanning = false;
+    HASH_ITER (by_id, module->registry.blocks, block, next)
+        listing_scanned(module, block, module->scan);
+    if (module->scan_again && !module->stopping)
+        scan_whole(module);
+}
+
 static void on_scan_of_all(struct tracker_op *op, void *context)
 {
     struct module *module = context;
-    module->scanning = false;
-    if (op->result == 0)
+    bool wanted = module->scanning && op->tag == module->scan; /* else it was given up */
+    if (wanted && op->result == 0)
         scan_apply(module, NULL, op);
-    else
+    else if (wanted)
         module_log(module, WPS_LOG_WARNING, "%s", op->error.message);
-    struct block *block, *next;
-    HASH_ITER (by_id, module->registry.blocks, block, next)
-        listing_scanned(module, block, module->scan);
     tracker_op_free(op);
-    if (module->scan_again && !module->stopping)
-        scan_whole(module);
+    if (wanted)
+        end_scan_of_all(module);
 }
 
 /* Where one look serves all blocks. */
@@ -212,25 +222,31 @@ static void scan_whole(struct module *module)
         return;
     }
     module->scanning = true;
-    module->scan++;
+    module->scan_began_ns = monotonic_ns();
+    op->tag = ++module->scan;
     tracker_op_submit(module->workers, op);
+}
+
+static void end_scan(struct module *module, struct block *block)
+{
+    block->scanning = false;
+    listing_scanned(module, block, block->scan);
+    if (block->scan_again && !module->stopping)
+        scan_block(module, block);
 }
 
 static void on_scan(struct tracker_op *op, void *context)
 {
     struct module *module = context;
     struct block *block = registry_block(&module->registry, text_of(op->block));
-    if (block && block->life == op->life) {
-        block->scanning = false;
-        if (op->result == 0)
-            scan_apply(module, block, op);
-        else
-            module_log(module, WPS_LOG_WARNING, "%s", op->error.message);
-        listing_scanned(module, block, block->scan);
-        if (block->scan_again && !module->stopping)
-            scan_block(module, block);
-    }
+    bool wanted = block && block->life == op->life && block->scanning && op->tag == block->scan;
+    if (wanted && op->result == 0)
+        scan_apply(module, block, op);
+    else if (wanted)
+        module_log(module, WPS_LOG_WARNING, "%s", op->error.message);
     tracker_op_free(op);
+    if (wanted)
+        end_scan(module, block);
 }
 
 void scan_block(struct module *module, struct block *block)
@@ -253,9 +269,28 @@ void scan_block(struct module *module, struct block *block)
     strcpy(op->block, block->id);
     op->life = block->life;
     block->scanning = true;
-    block->scan++;
+    block->scan_began_ns = monotonic_ns();
+    op->tag = ++block->scan;
     block->scan_again = false;
     tracker_op_submit(module->workers, op);
+}
+
+/* The next one leaves the process out that holds this one up. */
+void scan_give_up_late(struct module *module)
+{
+    uint64_t now = monotonic_ns(), patience = HELD_UP_MS * NS_PER_MS;
+    struct block *block, *next;
+    if (module->scanning && now - module->scan_began_ns > patience) {
+        module->counters.scans_late++;
+        module->scan_again = true;
+        end_scan_of_all(module);
+    }
+    HASH_ITER (by_id, module->registry.blocks, block, next)
+        if (block->scanning && now - block->scan_began_ns > patience) {
+            module->counters.scans_late++;
+            block->scan_again = true;
+            end_scan(module, block);
+        }
 }
 
 uint64_t scan_next(const struct module *module, const struct block *block)

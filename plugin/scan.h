@@ -30,6 +30,10 @@ void scan_apply(struct module *module, struct block *block, const struct tracker
 /* The kernel says that nobody is in the block: whoever is still known ended unseen. */
 void scan_end_all(struct module *module, struct block *block);
 
+/* Scans that are held up by a process that cannot be read begin anew, without it. To be called from
+ * time to time while jobs are pending. */
+void scan_give_up_late(struct module *module);
+
 /* The feed lost something: every block is told so and scanned. */
 void scan_after_loss(struct module *module, const char *reason, uint64_t lost);
 

@@ -8,12 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Notes one attempt; a feed that is tried again later takes its old place. */
-static void note(struct module *module, const char *kind, const char *name, int result,
-                 const struct wps_error *error)
+#include "plugin/keeper.h"
+
+void setup_note(struct module *module, const char *what, bool ok, const char *why)
 {
-    char what[sizeof module->attempts[0].what];
-    snprintf(what, sizeof what, "%s %s", kind, name);
     unsigned i = 0;
     while (i < module->n_attempts && strcmp(module->attempts[i].what, what) != 0)
         i++;
@@ -22,10 +20,18 @@ static void note(struct module *module, const char *kind, const char *name, int 
     if (i == module->n_attempts)
         module->n_attempts++;
     struct attempt_made *attempt = &module->attempts[i];
-    memcpy(attempt->what, what, sizeof what);
-    attempt->ok = result == 0;
-    snprintf(attempt->why, sizeof attempt->why, "%s",
-             result == 0 ? "works here: a trial child was seen" : error->message);
+    snprintf(attempt->what, sizeof attempt->what, "%s", what);
+    attempt->ok = ok;
+    snprintf(attempt->why, sizeof attempt->why, "%s", why);
+}
+
+static void note(struct module *module, const char *kind, const char *name, int result,
+                 const struct wps_error *error)
+{
+    char what[sizeof module->attempts[0].what];
+    snprintf(what, sizeof what, "%s %s", kind, name);
+    setup_note(module, what, result == 0,
+               result == 0 ? "works here: a trial child was seen" : error->message);
 }
 
 static int try_tracker(struct module *module, const char *name, struct wps_error *error)
@@ -109,6 +115,7 @@ void setup_confidence(struct module *module)
              "each block is a cgroup: nothing leaves it but by an explicit move to another cgroup, "
              "which is told %s (feed %s)",
              moves, feed_name(module->feed));
+    keeper_doubt(module, module->confidence_reason, sizeof module->confidence_reason);
 }
 
 void setup_log(const struct module *module)

@@ -14,6 +14,10 @@ int setup_tracker(struct module *module, struct wps_error *error);
 /* After the tracker. Also when a feed died: then the best that works now. */
 int setup_feed(struct module *module, struct wps_error *error);
 
+/* Notes one attempt for describe, in its old place where it was made before. `why` is a sentence.
+ */
+void setup_note(struct module *module, const char *what, bool ok, const char *why);
+
 /* What tracker and feed can promise together, in `confidence` and its reason. */
 void setup_confidence(struct module *module);
 

@@ -310,19 +310,23 @@ static void refuse(struct ask *ask, const struct tracker_op *op)
     control_refuse(ask, control_code_of(op->result), "%s", op->error.message);
 }
 
-static bool submit(struct module *module, struct block *block, struct ask *ask,
+static void submit(struct module *module, struct block *block, struct ask *ask,
                    enum tracker_op_kind kind, void (*done)(struct tracker_op *op, void *context))
 {
+    if (block->clearing) { /* its place is being taken away: nothing may be asked of it any more */
+        control_refuse(ask, ERRORCODE_NO_SUCH_BLOCK, "data.block_id: block '%s' is being removed",
+                       block->id);
+        return;
+    }
     struct tracker_op *op = blocks_op(module, kind, block, ask->request.scope, done);
     if (!op || snapshot_give(module, op) < 0) {
         tracker_op_free(op);
         control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
-        return false;
+        return;
     }
     op->tag = (uintptr_t)ask;
     op->signal = (int)ask->request.signal;
     blocks_submit(module, block, op);
-    return true;
 }
 
 static void on_signalled(struct tracker_op *op, void *context)

@@ -313,9 +313,10 @@ static bool submit(struct wait *wait, enum tracker_op_kind kind,
     return true;
 }
 
+/* A block whose place is being taken away is empty, and has nothing to watch any more. */
 static void watch(struct wait *wait)
 {
-    if (tracker_traits(wait->module->tracker) & TRACKER_HAS_PLACES) {
+    if (tracker_traits(wait->module->tracker) & TRACKER_HAS_PLACES && !wait->block->clearing) {
         submit(wait, TRACKER_WATCH, on_watched);
         return;
     }
@@ -364,7 +365,7 @@ void waits_start(struct module *module, struct block *block, struct ask *ask)
     if (is_stop(wait))
         wait->kill_ns = after(now, ask->request.grace_ms);
     arm_timer(wait);
-    if (is_stop(wait))
+    if (is_stop(wait) && !block->clearing)
         submit(wait, TRACKER_SIGNAL, on_signalled);
     else
         watch(wait);

@@ -113,10 +113,14 @@ void list_reply_begin(struct wire_out *out, const struct list_reply_head *head)
 
 static void put_summary(struct wire_out *out, const struct block_summary *block)
 {
-    begin(out, block->version, 3);
+    begin(out, block->version, 3 + (block->has_use ? 2 : 0));
     wire_pair_text(out, "block_id", block->block_id);
     wire_pair_text(out, "confidence", block->confidence);
     wire_pair_uint(out, "processes", block->processes);
+    if (block->has_use) {
+        wire_pair_uint(out, "rss_bytes", block->rss_bytes);
+        wire_pair_uint(out, "cpu_ms", block->cpu_ms);
+    }
 }
 
 void list_all_reply_pack(struct wire_out *out, const struct block_summary *blocks, size_t n_blocks)

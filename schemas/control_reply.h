@@ -76,6 +76,8 @@ struct block_summary {
     struct text confidence;
     struct block_version version;
     uint64_t processes;
+    bool has_use; /* what it uses was asked for: the two keys that follow */
+    uint64_t rss_bytes, cpu_ms;
 };
 void list_all_reply_pack(struct wire_out *out, const struct block_summary *blocks, size_t n_blocks);
 
@@ -153,6 +155,7 @@ int assign_reply_read(struct block_version *ret_version, uint64_t *ret_assigned,
 struct list_reply {
     struct list_reply_head head;
     struct process_record *processes; /* head.n_processes of them; free (3) */
+    const msgpack_object *maps;       /* their maps, as many, for process_detail_read */
 };
 int list_reply_read(struct list_reply *ret, const msgpack_object *data, struct wps_error *error);
 

@@ -303,7 +303,7 @@ int list_reply_read(struct list_reply *ret, const msgpack_object *data, struct w
                         sizeof *processes, read_process, error);
     if (result < 0)
         return result;
-    *ret = (struct list_reply){keys.head, processes};
+    *ret = (struct list_reply){keys.head, processes, keys.processes->via.array.ptr};
     return 0;
 }
 
@@ -313,12 +313,19 @@ static const struct wire_field summary_fields[] = {
     {"block_id", WIRE_STR, true, offsetof(struct block_summary, block_id)},
     {"confidence", WIRE_STR, true, offsetof(struct block_summary, confidence)},
     {"processes", WIRE_UINT, true, offsetof(struct block_summary, processes)},
+    {"rss_bytes", WIRE_UINT, false, offsetof(struct block_summary, rss_bytes)},
+    {"cpu_ms", WIRE_UINT, false, offsetof(struct block_summary, cpu_ms)},
 };
 
 static int read_summary(void *item, const msgpack_object *object, const char *path,
                         struct wps_error *error)
 {
-    return wire_read(object, path, summary_fields, COUNT(summary_fields), item, NULL, error);
+    const uint64_t use = UINT64_C(3) << (COUNT(summary_fields) - 2); /* the last two */
+    struct block_summary *summary = item;
+    uint64_t present = 0;
+    int r = wire_read(object, path, summary_fields, COUNT(summary_fields), item, &present, error);
+    summary->has_use = r == 0 && (present & use) == use;
+    return r;
 }
 
 int list_all_reply_read(struct block_summary **ret_blocks, size_t *ret_n_blocks,

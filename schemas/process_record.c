@@ -8,7 +8,9 @@
 
 void process_record_pack(struct wire_out *out, const struct process_record *record)
 {
-    wire_put_map(out, 7 + record->command_truncated + (record->parent_pid != 0));
+    const struct process_detail *detail = record->detail;
+    wire_put_map(out, 7 + record->command_truncated + (record->parent_pid != 0) +
+                          (detail ? process_detail_pairs(detail) : 0));
     wire_pair_uint(out, "pid", record->pid);
     if (record->parent_pid != 0)
         wire_pair_uint(out, "parent_pid", record->parent_pid);
@@ -20,6 +22,8 @@ void process_record_pack(struct wire_out *out, const struct process_record *reco
     wire_pair_text(out, "scope", record->scope);
     wire_pair_uint(out, "rss_bytes", record->rss_bytes);
     wire_pair_uint(out, "started_at_ms", record->started_at_ms);
+    if (detail)
+        process_detail_pack(out, detail);
 }
 
 #define RECORD(member) offsetof(struct process_record, member)

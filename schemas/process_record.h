@@ -4,7 +4,7 @@
 
 /* The process record (PROTOCOL.md, section 3.2). */
 
-#include "schemas/wire.h"
+#include "schemas/process_detail.h"
 
 struct process_record {
     uint32_t pid;
@@ -16,6 +16,8 @@ struct process_record {
     struct text scope;
     uint64_t rss_bytes;
     uint64_t started_at_ms;
+    const struct process_detail *detail; /* null: none is packed; reading leaves it so, for
+                                            process_detail_read takes the same map */
 };
 
 void process_record_pack(struct wire_out *out, const struct process_record *record);

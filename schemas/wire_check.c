@@ -155,6 +155,21 @@ static int cursor_step(struct cursor *in, struct head *ret, struct wps_error *er
     return 0;
 }
 
+/* Most values say their length in their first byte and hold no others: they are passed at a glance.
+ * False: it is another kind, or cut short. */
+static bool pass_short(struct cursor *in)
+{
+    if (in->left == 0)
+        return false;
+    uint8_t byte = in->at[0];
+    size_t size = byte < 0x80 || byte >= 0xe0 ? 1 : (byte & 0xe0) == 0xa0 ? 1u + (byte & 0x1f) : 0;
+    if (size == 0 || size > in->left)
+        return false;
+    in->at += size;
+    in->left -= size;
+    return true;
+}
+
 int wire_check(const void *bytes, size_t size, unsigned depth_max, size_t *ret_used,
                struct wps_error *error)
 {
@@ -169,8 +184,8 @@ int wire_check(const void *bytes, size_t size, unsigned depth_max, size_t *ret_u
         if (depth > 0)
             open[depth - 1]--;
         size_t start = position(&in);
-        struct head head;
-        int result = cursor_step(&in, &head, error);
+        struct head head = {.kind = SCALAR};
+        int result = pass_short(&in) ? 0 : cursor_step(&in, &head, error);
         if (result < 0)
             return result;
         if (head.kind == ARRAY || head.kind == MAP) {

@@ -39,10 +39,13 @@ static int check_user(uint32_t pid, uint32_t client_uid, struct wps_error *error
     return 0;
 }
 
-int assignable_check(uint32_t pid, uint64_t start_ticks, uint32_t client_uid,
+int assignable_check(uint32_t pid, uint64_t start_ticks, uint32_t client_uid, uint32_t spared,
                      struct wps_error *error)
 {
     struct proc_stat stat;
+    if (pid && pid == spared)
+        return wps_error_set(error, -EPERM,
+                             "data.pid: %u is the broker's keeper and belongs to no block", pid);
     int r = proc_stat_read(&stat, pid);
     if (r == 0 && !proc_is_process(pid))
         r = -ESRCH; /* /proc shows threads too, where they are asked for by number */
@@ -59,26 +62,27 @@ int assignable_check(uint32_t pid, uint64_t start_ticks, uint32_t client_uid,
     return 0;
 }
 
-/* Takes our own process out of what was found from `from` on, so that nobody below it is found. */
-static size_t without_us(uint32_t *pids, size_t from, size_t n)
+/* Takes our own process and our helper out of what was found from `from` on, so that nobody below
+ * them is found. */
+static size_t without_us(uint32_t *pids, size_t from, size_t n, uint32_t spared)
 {
     const uint32_t us = (uint32_t)getpid();
     for (size_t i = from; i < n; i++)
-        if (pids[i] == us)
+        if (pids[i] == us || pids[i] == spared)
             pids[i--] = pids[--n];
     return n;
 }
 
-int assignable_descendants(uint32_t pid, uint32_t **ret_pids, size_t *ret_n)
+int assignable_descendants(uint32_t pid, uint32_t spared, uint32_t **ret_pids, size_t *ret_n)
 {
     _cleanup_free_ uint32_t *pids = NULL;
     size_t n = 0, room = 0, before = 0;
     int r = proc_children(pid, &pids, &n, &room);
-    n = without_us(pids, 0, n);
+    n = without_us(pids, 0, n, spared);
     for (size_t i = 0; r == 0 && i < n; i++) {
         before = n;
         r = proc_children(pids[i], &pids, &n, &room);
-        n = without_us(pids, before, n);
+        n = without_us(pids, before, n, spared);
     }
     if (r < 0)
         return r;

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -57,6 +58,13 @@ static int directory_of(const struct tracker *tracker, const char *block, const 
         part += size + (part[size] == '/');
     }
     return used < TRACKER_PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+static int cgroup_cpu_us(const struct tracker *tracker, const char *block, uint64_t *ret_cpu_us)
+{
+    char path[TRACKER_PATH_MAX];
+    int r = directory_of(tracker, block, "", path);
+    return r < 0 ? r : cgroupfs_cpu_us(path, ret_cpu_us);
 }
 
 static bool cgroup_procs_path(const struct tracker *tracker, const char *block, const char *scope,
@@ -131,6 +139,35 @@ static uint64_t place_of(const char *path)
     return lstat(path, &stat) < 0 ? 0 : stat.st_ino; /* kernfs: the inode number is the id */
 }
 
+/* Attributes of the user are there since Linux 5.7; trusted ones, for root, before. A kernel that
+ * has neither forgets. */
+static const char *const mark_attributes[] = {"user.proctrack.on_exit",
+                                              "trusted.proctrack.on_exit"};
+static const char *const mark_words[] = {
+    [TRACKER_MARK_KILL] = "kill",
+    [TRACKER_MARK_KEEP] = "keep",
+};
+
+static void write_mark(const char *path, enum tracker_mark mark)
+{
+    for (size_t i = 0; i < sizeof mark_attributes / sizeof *mark_attributes; i++)
+        if (setxattr(path, mark_attributes[i], mark_words[mark], strlen(mark_words[mark]), 0) == 0)
+            return;
+}
+
+static enum tracker_mark read_mark(const char *path)
+{
+    char word[8];
+    for (size_t i = 0; i < sizeof mark_attributes / sizeof *mark_attributes; i++) {
+        ssize_t size = getxattr(path, mark_attributes[i], word, sizeof word);
+        for (int mark = TRACKER_MARK_KILL; mark <= TRACKER_MARK_KEEP; mark++)
+            if (size == (ssize_t)strlen(mark_words[mark]) &&
+                memcmp(word, mark_words[mark], (size_t)size) == 0)
+                return (enum tracker_mark)mark;
+    }
+    return TRACKER_UNMARKED;
+}
+
 static int create(struct tracker *tracker, struct tracker_op *op)
 {
     char path[TRACKER_PATH_MAX], part[TRACKER_SCOPE_MAX + 1];
@@ -139,6 +176,10 @@ static int create(struct tracker *tracker, struct tracker_op *op)
     if (r < 0)
         return r;
     op->block_place = place_of(path);
+    if (op->mark)
+        write_mark(path, op->mark);
+    else
+        op->mark = read_mark(path);
     if (strlen(path) + sizeof "/cgroup.events" <= sizeof path) {
         strcat(path, "/cgroup.events");
         op->watch_fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -420,11 +461,12 @@ static bool is_listed(const struct tracker_op *op, uint32_t pid)
 static int assign_descendants(struct cgroup_tracker *cgroup, struct tracker_op *op,
                               const char *directory)
 {
+    uint32_t spared = __atomic_load_n(&cgroup->tracker.spared, __ATOMIC_RELAXED);
     for (int round = 0; round < ASSIGN_ROUNDS; round++) {
         _cleanup_free_ uint32_t *pids = NULL;
         size_t n = 0;
         bool moved = false;
-        int r = assignable_descendants(op->pid, &pids, &n);
+        int r = assignable_descendants(op->pid, spared, &pids, &n);
         if (r < 0)
             return r;
         for (size_t i = 0; i < n; i++) {
@@ -448,7 +490,8 @@ static int assign(struct tracker *tracker, struct tracker_op *op)
     int r = directory_of(tracker, op->block, op->scope, directory);
     if (r < 0)
         return wps_error_system(&op->error, r, "data.scope");
-    r = assignable_check(op->pid, op->start_ticks, op->client_uid, &op->error);
+    r = assignable_check(op->pid, op->start_ticks, op->client_uid,
+                         __atomic_load_n(&tracker->spared, __ATOMIC_RELAXED), &op->error);
     if (r < 0)
         return r;
     r = assign_one(cgroup, op, directory, op->pid);
@@ -633,5 +676,6 @@ const struct tracker_class tracker_cgroup = {
     .close = cgroup_close,
     .locate = cgroup_locate,
     .procs_path = cgroup_procs_path,
+    .cpu_us = cgroup_cpu_us,
     .run = cgroup_run,
 };

@@ -162,6 +162,20 @@ int cgroupfs_freeze(const char *directory, bool frozen, unsigned patience_ms)
     return 0;
 }
 
+int cgroupfs_cpu_us(const char *directory, uint64_t *ret_us)
+{
+    char path[4200], line[128];
+    if (snprintf(path, sizeof path, "%s/cpu.stat", directory) >= (int)sizeof path)
+        return -ENAMETOOLONG;
+    _cleanup_fclose_ FILE *file = fopen(path, "re");
+    if (!file)
+        return -errno;
+    while (fgets(line, sizeof line, file))
+        if (sscanf(line, "usage_usec %" SCNu64, ret_us) == 1)
+            return 0;
+    return -ENODATA;
+}
+
 /* ---- a tree ---- */
 
 static int compare_pids(const void *a, const void *b)

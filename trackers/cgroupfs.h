@@ -50,6 +50,10 @@ int cgroupfs_freeze(const char *directory, bool frozen, unsigned patience_ms);
 /* True where nobody is in it or below; also where it is gone. */
 bool cgroupfs_is_empty(const char *directory);
 
+/* CPU time in microseconds of all that ever was in it and below, by its cpu.stat, which needs no
+ * controller. -ENOENT: it is gone; -ENODATA: this kernel does not count it. */
+int cgroupfs_cpu_us(const char *directory, uint64_t *ret_us);
+
 /* Removes the directory and all below it, deepest first. While something that just ended is still
  * being put away by the kernel (-EBUSY) it is tried again for up to `patience_ms`. */
 int cgroupfs_remove(const char *directory, unsigned patience_ms);

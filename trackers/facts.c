@@ -10,20 +10,34 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "trackers/held.h"
+
 enum { ARGV_LOOKS = 4 };
 
 /* In the middle of exec a process has no argv for a moment, and must not be known by its name alone
  * for ever: so an empty one is looked at some times more. */
-static int read_argv(struct process_facts *facts)
+static ssize_t read_patiently(struct process_facts *facts, char argv[static PROC_ARGV_MAX])
 {
-    char argv[PROC_ARGV_MAX];
-    ssize_t size = proc_argv_read(argv, facts->pid, &facts->argv_cut);
+    ssize_t size = proc_argv_read(argv, PROC_ARGV_MAX, facts->pid, &facts->argv_cut);
     bool may_come = !proc_has_ended(&facts->stat) && !proc_is_kernel_thread(&facts->stat) &&
                     facts->stat.state != 'Z';
     for (int look = 0; size == 0 && may_come && look < ARGV_LOOKS; look++) {
         poll(NULL, 0, 1);
-        size = proc_argv_read(argv, facts->pid, &facts->argv_cut);
+        size = proc_argv_read(argv, PROC_ARGV_MAX, facts->pid, &facts->argv_cut);
     }
+    if (size == 0 && facts->stat.state == 'Z' && !proc_has_ended(&facts->stat))
+        size = proc_argv_read_by_threads(argv, facts->pid, &facts->argv_cut);
+    return size;
+}
+
+static int read_argv(struct process_facts *facts)
+{
+    char argv[PROC_ARGV_MAX];
+    int read = held_begin(facts->pid);
+    if (read < 0)
+        return 0; /* it holds up another reader: it is known by its name */
+    ssize_t size = read_patiently(facts, argv);
+    held_end(read);
     if (size <= 0)
         return (int)size;
     char *copy = malloc((size_t)size);

@@ -25,7 +25,8 @@ enum facts_wanted {
     FACTS_CGROUP = 1 << 1,
 };
 
-/* Reads them; can take long: in a worker's thread. A zombie has its stat and nothing else. -ESRCH:
+/* Reads them; can take long: in a worker's thread. One that holds up another reader (held.h) has no
+ * argv. A zombie has its stat and nothing else. -ESRCH:
  * it is gone. -ENOMEM. On success the caller owns what they hold. */
 int facts_read(struct process_facts *ret, uint32_t pid, unsigned wanted);
 

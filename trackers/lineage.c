@@ -21,6 +21,7 @@
 
 #include "base/cleanup.h"
 #include "trackers/assignable.h"
+#include "trackers/held.h"
 #include "trackers/lineage_find.h"
 #include "trackers/probe.h"
 #include "trackers/tracker_impl.h"
@@ -116,7 +117,11 @@ static bool is_for_us(const struct tracker_op *op, struct text environment)
 
 static uint32_t read_tag(const struct tracker_op *op, uint32_t pid, char *buffer)
 {
+    int read = held_begin(pid);
+    if (read < 0)
+        return LINEAGE_NOWHERE;
     ssize_t size = proc_environ_read(buffer, PROC_ENVIRON_MAX, pid);
+    held_end(read);
     if (size <= 0)
         return LINEAGE_NOWHERE;
     const struct text environment = {buffer, (size_t)size};
@@ -371,7 +376,7 @@ static int assign(struct tracker_op *op)
     struct process_facts facts;
     _cleanup_free_ uint32_t *pids = NULL;
     size_t n = 0;
-    int r = assignable_check(op->pid, op->start_ticks, op->client_uid, &op->error);
+    int r = assignable_check(op->pid, op->start_ticks, op->client_uid, 0, &op->error);
     if (r < 0)
         return r;
     r = facts_read(&facts, op->pid, FACTS_ARGV);
@@ -379,7 +384,7 @@ static int assign(struct tracker_op *op)
         return wps_error_system(&op->error, r, "data.pid: cannot read process %u", op->pid);
     facts.moved = true;
     r = facts_list_add(&op->facts, &facts);
-    r = r < 0 ? r : assignable_descendants(op->pid, &pids, &n);
+    r = r < 0 ? r : assignable_descendants(op->pid, 0, &pids, &n);
     for (size_t i = 0; r == 0 && i < n; i++) {
         r = facts_read(&facts, pids[i], FACTS_ARGV);
         if (r == -ESRCH) {

@@ -18,6 +18,8 @@
 
 #define PF_KTHREAD 0x00200000
 
+enum { CLOCK_TRIES = 8 };
+
 /* Reads a file of /proc whole, up to `room` bytes. A process that is gone is -ESRCH, however the
  * kernel says it. */
 static ssize_t read_proc(const char *path, char *buffer, size_t room)
@@ -150,24 +152,39 @@ uint64_t proc_rss_bytes(uint32_t pid)
 
 /* ---- argv, cgroup, uid ---- */
 
-ssize_t proc_argv_read(char argv[static PROC_ARGV_MAX], uint32_t pid, bool *ret_cut)
+ssize_t proc_argv_read(char *argv, size_t room, uint32_t pid, bool *ret_cut)
 {
     enum { PADDING = 3 }; /* so many NULs at the end are no empty arguments any more */
     char more;
     char path[64];
     snprintf(path, sizeof path, "/proc/%" PRIu32 "/cmdline", pid);
-    ssize_t size = read_proc(path, argv, PROC_ARGV_MAX);
+    ssize_t size = read_proc(path, argv, room);
     if (size < 0)
         return size;
     *ret_cut = false;
-    if (size == PROC_ARGV_MAX) {
+    if ((size_t)size == room) {
         _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-        *ret_cut = fd >= 0 && pread(fd, &more, 1, PROC_ARGV_MAX) == 1;
+        *ret_cut = fd >= 0 && pread(fd, &more, 1, (off_t)room) == 1;
     }
     ssize_t used = size;
     while (used > 0 && argv[used - 1] == '\0')
         used--;
     return size - used >= PADDING ? used : size;
+}
+
+ssize_t proc_argv_read_by_threads(char argv[static PROC_ARGV_MAX], uint32_t pid, bool *ret_cut)
+{
+    char path[64];
+    ssize_t size = 0;
+    snprintf(path, sizeof path, "/proc/%" PRIu32 "/task", pid);
+    _cleanup_closedir_ DIR *tasks = opendir(path);
+    for (struct dirent *entry; tasks && size <= 0 && (entry = readdir(tasks));) {
+        uint32_t tid = (uint32_t)strtoul(entry->d_name, NULL, 10);
+        if (tid && tid != pid)
+            size = proc_argv_read(argv, PROC_ARGV_MAX, tid,
+                                  ret_cut); /* threads are in /proc by number */
+    }
+    return size > 0 ? size : 0;
 }
 
 struct text proc_cgroup_parse(struct text text, bool *ret_deleted)
@@ -345,11 +362,27 @@ uint64_t boottime_ns(void)
     return (uint64_t)clock_ns(CLOCK_BOOTTIME);
 }
 
+/* The two clocks cannot be read at once, and between two reads a thread may lose its processor. Of
+ * a few tries the quickest is right, so that every start finds the same. */
+static int64_t boot_time_ns(void)
+{
+    int64_t quickest = INT64_MAX, found = 0;
+    for (int i = 0; i < CLOCK_TRIES; i++) {
+        int64_t before = clock_ns(CLOCK_BOOTTIME), real = clock_ns(CLOCK_REALTIME);
+        int64_t after = clock_ns(CLOCK_BOOTTIME);
+        if (after - before >= quickest)
+            continue;
+        quickest = after - before;
+        found = real - before - quickest / 2;
+    }
+    return found;
+}
+
 struct proc_clock proc_clock_now(void)
 {
     struct proc_clock clock = {.ticks_per_second = (uint64_t)sysconf(_SC_CLK_TCK)};
     int64_t tick_ms = 1000 / (int64_t)clock.ticks_per_second;
-    int64_t boot_ms = (clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME)) / 1000000;
+    int64_t boot_ms = boot_time_ns() / 1000000;
     clock.boot_ms = tick_ms > 1 ? boot_ms / tick_ms * tick_ms : boot_ms;
     return clock;
 }

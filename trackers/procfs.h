@@ -20,7 +20,7 @@
 
 enum {
     PROC_COMM_MAX = 64,            /* bytes of a name; kernel threads have longer ones than 15 */
-    PROC_ARGV_MAX = 4096,          /* bytes of argv that are read */
+    PROC_ARGV_MAX = 4096,          /* bytes of argv that facts are made of */
     PROC_ENVIRON_MAX = 256 * 1024, /* bytes of an environment that are read */
 };
 
@@ -56,9 +56,14 @@ bool proc_is_kernel_thread(const struct proc_stat *stat);
 /* Resident set in bytes; 0 where there is none or it cannot be read. */
 uint64_t proc_rss_bytes(uint32_t pid);
 
-/* Reads argv into a buffer; `*ret_cut` where there was more. The padding that programs leave when
- * they rewrite their argv is taken off. Returns its size in bytes, 0 where it has none; -ESRCH. */
-ssize_t proc_argv_read(char argv[static PROC_ARGV_MAX], uint32_t pid, bool *ret_cut);
+/* Reads argv, up to `room` bytes of it; `*ret_cut` where there was more. The padding that programs
+ * leave when they rewrite their argv is taken off. Returns its size in bytes, 0 where it has none;
+ * -ESRCH. */
+ssize_t proc_argv_read(char *argv, size_t room, uint32_t pid, bool *ret_cut);
+
+/* The same by way of its other threads, for one whose leader left: the kernel shows nothing of a
+ * process at its leader then. 0 where none of them has any. */
+ssize_t proc_argv_read_by_threads(char argv[static PROC_ARGV_MAX], uint32_t pid, bool *ret_cut);
 
 /* The path in the unified hierarchy, as in the `0::` line of /proc/PID/cgroup, out of its text:
  * " (deleted)" is taken off and told. Empty where there is no such line. */

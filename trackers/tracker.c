@@ -69,6 +69,16 @@ bool tracker_procs_path(const struct tracker *tracker, const char *block, const 
     return tracker->class->procs_path && tracker->class->procs_path(tracker, block, scope, path);
 }
 
+int tracker_cpu_us(const struct tracker *tracker, const char *block, uint64_t *ret_cpu_us)
+{
+    return tracker->class->cpu_us ? tracker->class->cpu_us(tracker, block, ret_cpu_us) : -ENOTSUP;
+}
+
+void tracker_spare(struct tracker *tracker, uint32_t pid)
+{
+    __atomic_store_n(&tracker->spared, pid, __ATOMIC_RELAXED);
+}
+
 /* ---- operations ---- */
 
 struct tracker_op *tracker_op_new(struct tracker *tracker, enum tracker_op_kind kind,

@@ -67,6 +67,14 @@ bool tracker_locate(const struct tracker *tracker, const char *cgroup_path, char
 bool tracker_procs_path(const struct tracker *tracker, const char *block, const char *scope,
                         char path[static TRACKER_PATH_MAX]);
 
+/* CPU time of all that ever was in the block, those that ended included, in microseconds. For a
+ * worker's thread; any one. -ENOTSUP: this tracker's blocks have no such account; -ENOENT: no such
+ * block. */
+int tracker_cpu_us(const struct tracker *tracker, const char *block, uint64_t *ret_cpu_us);
+
+/* A helper process of ours: it is put into no block. 0: none. */
+void tracker_spare(struct tracker *tracker, uint32_t pid);
+
 /* ---- operations ---- */
 
 enum tracker_op_kind {
@@ -85,6 +93,10 @@ enum tracker_op_kind {
     TRACKER_LIST,   /* find the blocks that are there, or the sub-scopes of `block` if given */
 };
 
+/* What is to become of a block when its broker stops: kept beside it for the next start, where the
+ * tracker has a place that outlives us, and else not. */
+enum tracker_mark { TRACKER_UNMARKED, TRACKER_MARK_KILL, TRACKER_MARK_KEEP };
+
 struct tracker_op {
     struct job job; /* for the workers: leave it alone */
     struct tracker *tracker;
@@ -93,13 +105,14 @@ struct tracker_op {
     char block[TRACKER_BLOCK_MAX + 1];
     char scope[TRACKER_SCOPE_MAX + 1]; /* "": the whole block, where that makes sense */
     uint32_t pid;
-    uint64_t start_ticks; /* ASSIGN: 0, or the life that is meant */
-    int signal;           /* SIGNAL: its number */
-    bool thaws;           /* SIGNAL */
-    uint32_t client_uid;  /* ASSIGN: a process of another user is refused unless this is 0 */
-    unsigned wanted;      /* FACTS: enum facts_wanted */
-    uint64_t tag, life;   /* the owner's, untouched */
-    struct known *known;  /* SCAN, KILL without places: what the owner knows; held until the end */
+    uint64_t start_ticks;   /* ASSIGN: 0, or the life that is meant */
+    int signal;             /* SIGNAL: its number */
+    bool thaws;             /* SIGNAL */
+    uint32_t client_uid;    /* ASSIGN: a process of another user is refused unless this is 0 */
+    unsigned wanted;        /* FACTS: enum facts_wanted */
+    enum tracker_mark mark; /* CREATE: written to the block; unmarked: read, and told here */
+    uint64_t tag, life;     /* the owner's, untouched */
+    struct known *known; /* SCAN, KILL without places: what the owner knows; held until the end */
     bool strays; /* KILL without places: strays too, whose tags are read, which can hang; and wait a
                     little for the end of all */
 

@@ -16,6 +16,7 @@ struct tracker_class {
     bool (*locate)(const struct tracker *tracker, const char *path, char *block, char *scope);
     bool (*procs_path)(const struct tracker *tracker, const char *block, const char *scope,
                        char *path);
+    int (*cpu_us)(const struct tracker *tracker, const char *block, uint64_t *ret_cpu_us);
     /* In a worker's thread: returns 0 or a negative errno with a sentence in op->error. */
     int (*run)(struct tracker *tracker, struct tracker_op *op);
 };
@@ -23,6 +24,7 @@ struct tracker_class {
 struct tracker {
     const struct tracker_class *class;
     int root_fd;
+    uint32_t spared; /* atomic: workers read it */
     char root_path[TRACKER_PATH_MAX];
 };
 

@@ -11,6 +11,9 @@
  *   - what SIGCHLD tells, and whom a plain waitpid(-1) finds: the host has one child of its own,
  *     which lives until all is over and must be the first and only one.
  *
+ * With --on-crash-kill behind --rounds=N each life has a block that is to die with the host, so
+ * that the module starts its keeper.
+ *
  * Prints `FAILED ...` lines and, at the end, what was counted. Exit status 0: all well.
  */
 
@@ -30,10 +33,12 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zmq.h>
 
 enum { WORDS_MAX = 32 };
 
 int plain_host_main(int argc, char **argv);
+int plain_host_getchar(void);
 
 static atomic_int failures, sigchlds, atexits_of_libraries;
 static atomic_bool watching;
@@ -213,6 +218,45 @@ static void *wait_for_children(void *argument)
     return NULL;
 }
 
+/* ---- a block that is to die with the host ------------------------------------------------------
+ */
+
+static const char *runtime; /* null: there is none */
+
+/* The plain host reads its input while its block is there. */
+int plain_host_getchar(void)
+{
+    static const char request[] = "\x82\xa7"
+                                  "command"
+                                  "\xae"
+                                  "ensure_tracker"
+                                  "\xa4"
+                                  "data"
+                                  "\x82\xa8"
+                                  "block_id"
+                                  "\xa5"
+                                  "plain"
+                                  "\xa8"
+                                  "on_crash"
+                                  "\xa4"
+                                  "kill";
+    char endpoint[4200], reply[8192] = "";
+    if (!runtime)
+        return getchar();
+    snprintf(endpoint, sizeof endpoint, "ipc://%s/control", runtime);
+    void *context = zmq_ctx_new(), *socket = zmq_socket(context, ZMQ_REQ);
+    zmq_setsockopt(socket, ZMQ_LINGER, &(int){0}, sizeof(int));
+    zmq_setsockopt(socket, ZMQ_RCVTIMEO, &(int){60000}, sizeof(int));
+    zmq_connect(socket, endpoint);
+    zmq_send(socket, request, sizeof request - 1, 0);
+    int size = zmq_recv(socket, reply, sizeof reply, 0);
+    if (size <= 0 || !memmem(reply, (size_t)size, "created", 7))
+        failed("on_crash: kill was refused: %.*s", size < 0 ? 0 : size, reply);
+    zmq_close(socket);
+    zmq_ctx_term(context);
+    return getchar();
+}
+
 /* One life of the host, which may cut up its arguments. */
 static void run_once(int argc, char **argv)
 {
@@ -261,6 +305,11 @@ int main(int argc, char **argv)
     long rounds = strtol(argv[1] + 9, NULL, 10);
     argv[1] = argv[0];
     argc--, argv++;
+    if (argc > 2 && strcmp(argv[1], "--on-crash-kill") == 0) {
+        argv[1] = argv[0];
+        argc--, argv++;
+        runtime = argv[1];
+    }
     /* The first time libraries are loaded; they stay. */
     struct state before, after;
     run(2, argc, argv);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The module in a plain host: it works there, and leaves the host's process alone."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -94,6 +95,19 @@ class Host(unittest.TestCase):
             with self.subTest(feed=feed):
                 self.works_with(feed)
                 self.manners(ROUNDS // 20, feed=feed)
+
+    def test_a_keeper_leaves_the_host_as_it_was(self):
+        """Neither SIGCHLD nor a plain wait tells of it, and it is gone when the module has stopped."""
+        ended = subprocess.run(self.command("plain_host", tracker="cgroup"), text=True,
+                               stdin=subprocess.DEVNULL, capture_output=True, timeout=DEADLINE)
+        if ended.returncode != 0 and "plain_host: start: " in ended.stderr:
+            self.skipTest(ended.stderr.strip())
+        link = pathlib.Path(self.runtime) / "keeper"  # a name of its own
+        link.symlink_to(BUILD / "proctrack-keeper")
+        self.manners(ROUNDS // 20, "--on-crash-kill", keeper=link)
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                self.assertFalse((process / "cmdline").read_bytes().startswith(bytes(link)), process)
 
     def test_a_host_without_a_tracker_is_left_as_it_was(self):
         self.manners(ROUNDS // 20, tracker="none", feed="poll")

@@ -10,6 +10,9 @@ import subprocess
 import tempfile
 import unittest
 
+import msgpack
+import zmq
+
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ["EMBED_BUILD"])
 CMAKE = os.environ.get("EMBED_CMAKE", "cmake")
@@ -61,7 +64,7 @@ class Install(unittest.TestCase):
 
     def test_all_is_where_it_belongs(self):
         for path in (self.wpsd, self.prefix / "bin" / "proctrack", self.plugins / "proctrack.so",
-                     self.prefix / "include" / "wps" / "wps_plugin.h",
+                     self.plugins / "proctrack-keeper", self.prefix / "include" / "wps" / "wps_plugin.h",
                      self.prefix / LIBDIR / "pkgconfig" / "wps-plugin.pc",
                      self.prefix / LIBDIR / "cmake" / "WpsPlugin" / "WpsPluginConfig.cmake"):
             self.assertTrue(path.is_file(), path)
@@ -81,6 +84,24 @@ class Install(unittest.TestCase):
         programs = next(item for item in found if item["what"] == "programs")
         self.assertEqual(programs["why"], f"{self.wpsd} with {self.plugins / 'proctrack.so'}")
         self.assertIn(("tracker lineage", "ok"), [(item["what"], item["state"]) for item in found])
+
+    def test_the_installed_module_finds_its_keeper(self):
+        runtime = tempfile.mkdtemp(prefix="wpsd-install-")
+        self.addCleanup(shutil.rmtree, runtime, ignore_errors=True)
+        broker = subprocess.Popen([self.wpsd, "--plugin", self.plugins / "proctrack.so"],
+                                  stderr=subprocess.DEVNULL, env=os.environ | {"WPS_RUNTIME_DIR": runtime})
+        self.addCleanup(broker.wait)
+        self.addCleanup(broker.terminate)
+        with zmq.Context() as context, context.socket(zmq.REQ) as control:
+            control.linger, control.rcvtimeo = 0, 60000
+            control.connect(f"ipc://{runtime}/control")
+            control.send(msgpack.packb({"command": "describe"}))
+            told = msgpack.unpackb(control.recv())["data"]
+        if told["tracker"] != "cgroup":
+            self.skipTest("only the tracker cgroup has a keeper")
+        (tried,) = [tried for tried in told["tried"] if tried["what"] == "keeper"]
+        self.assertIs(tried["ok"], True, tried["why"])
+        self.assertIn(str(self.plugins / "proctrack-keeper"), tried["why"])
 
     def test_a_plugin_is_built_with_the_cmake_package(self):
         self.build_elsewhere("package", f"-DCMAKE_PREFIX_PATH={self.prefix}")

@@ -14,10 +14,9 @@ from typing import Any
 
 import zmq
 
-from blackbox import programs
+from blackbox import hanging, programs
 from blackbox.case import Block, SystemCase
 from blackbox.programs import Odd
-from blackbox.stall import Stall
 from blackbox.wire import DEADLINE, Ask, pack
 
 READY = "echo '{\"what\":\"ready\"}'"
@@ -186,7 +185,7 @@ class StopTree(EndsCase):
         for bad in ({"signal": 0}, {"signal": 65}, {"grace_ms": 500, "timeout_ms": 500},
                     {"grace_ms": -1}, {"scope": "/x"}):
             with self.refused("invalid_argument"):
-                self.stop(block, **bad)
+                self.broker.control.ask("stop_tree", {"block_id": block.id} | bad, right=False)
 
     @unittest.skipUnless(os.geteuid() == 0, "making cgroups by hand needs root")
     def test_cgroups_that_members_made_themselves_are_stopped_too(self) -> None:
@@ -203,33 +202,23 @@ class StopTree(EndsCase):
 
     @unittest.skipUnless(os.geteuid() == 0, "mounting a file system needs root")
     def test_one_in_state_d_is_named_by_the_deadline(self) -> None:
-        block = self.block()
+        block, file = self.block(), hanging.HangingFile()
         try:
-            stall = Stall()
-        except OSError as error:
-            self.skipTest(f"no fuse here: {error}")
-        with_stall = self.stuck(block, stall)
-        try:
-            reply = self.stop(block, grace_ms=50, timeout_ms=600)
-            self.assertEqual([(one["pid"], one["state"], one["escaped"])
-                              for one in reply["survivors"]], [(with_stall, "D", False)])
-            self.assertIs(self.control("wait_empty", block_id=block.id, timeout_ms=50)["empty"], False)
-        finally:
-            stall.close()
-        self.assertTrue(self.control("wait_empty", block_id=block.id,
-                                     timeout_ms=int(DEADLINE * 1000))["empty"])
-
-    def stuck(self, block: Block, stall: Stall) -> int:
-        """A member that waits for an answer that SIGKILL cannot replace."""
-        odd = block.odd("exec-later", "cat", stall.path)
+            file.start()
+        except hanging.Unavailable as why:
+            self.skipTest(str(why))
+        self.addCleanup(file.release)
+        odd = block.odd("exec-later", "cat", file.path)
         block.watch.until_added(odd.pid)
         odd.say()
-        programs.wait_for(lambda: "fuse" in self.wchan(odd.pid) or "request" in self.wchan(odd.pid),
-                          "it asks the file system")
-        return odd.pid
-
-    def wchan(self, pid: int) -> str:
-        return pathlib.Path(f"/proc/{pid}/stack").read_text() if os.geteuid() == 0 else ""
+        self.assertTrue(file.wanted.wait(DEADLINE), "nobody reads the file")
+        reply = self.stop(block, grace_ms=50, timeout_ms=600)
+        self.assertEqual([(one["pid"], one["state"], one["escaped"]) for one in reply["survivors"]],
+                         [(odd.pid, "D", False)])
+        self.assertIs(self.control("wait_empty", block_id=block.id, timeout_ms=50)["empty"], False)
+        file.release()
+        self.assertTrue(self.control("wait_empty", block_id=block.id,
+                                     timeout_ms=int(DEADLINE * 1000))["empty"])
 
 
 class WaitEmpty(EndsCase):

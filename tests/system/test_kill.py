@@ -36,9 +36,14 @@ class Kill(SystemCase):
         for pid in odd.ends():  # they said so: that takes them some microseconds
             programs.wait_for(lambda pid=pid: not programs.is_running(pid), f"pid {pid} is gone")
         pids = {pid for pid in {odd.pid, *odd.births()} if programs.is_running(pid)}
-        for pid in pids:
-            block.watch.until_added(pid)
-        return odd, pids
+        for pid in list(pids):  # one that is on its way to its end may be gone before a scan sees it
+            programs.wait_for(lambda pid=pid: self.is_known(block, pid) or not programs.is_running(pid),
+                              f"pid {pid} is added")
+        return odd, {pid for pid in pids if self.is_known(block, pid)}
+
+    def is_known(self, block: Block, pid: int) -> bool:
+        block.watch.pump(0.01)
+        return block.watch.stay(pid) is not None
 
     # ---- kill_pid
 

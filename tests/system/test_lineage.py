@@ -107,6 +107,14 @@ class Promises(LineageCase):
         self.assertEqual(broker.control("list_all_blocks")["block_ids"], [])
         self.assertTrue(programs.is_running(odd.pid))
 
+    def test_on_crash_kill_is_not_supported_and_makes_nothing(self) -> None:
+        block_id = self.new_id()
+        with self.refused("not_supported"):
+            self.control("ensure_tracker", block_id=block_id, on_crash="kill")
+        self.assertNotIn(block_id, self.control("list_all_blocks")["block_ids"])
+        self.assertIs(self.control("ensure_tracker", block_id=block_id, on_crash="keep")["created"], True)
+        self.control("remove", block_id=block_id)
+
 
 class Strays(LineageCase):
     """Found by their tag, or not at all."""

@@ -88,8 +88,9 @@ class LossCase(SystemCase):
             odd.say()
             self.assertEqual(odd.finish(), 6)
             block.check_end(odd.pid, ("exit_code", 6))
-            for event in (*block.watch.named("process-added", odd.pid), stay.end):
-                self.assertNotIn("source", event.data)
+            self.assertNotIn("source", stay.end.data)
+            if self.feed == "bpf":  # to others who joins is invisible until it execs, or a scan sees it
+                self.assertNotIn("source", block.watch.named("process-added", odd.pid)[0].data)
 
 
 class TinyBuffer(LossCase):

@@ -40,6 +40,8 @@ Test(options, without_any_there_are_the_defaults)
     cr_assert_eq(options.poll_ms, 2000);
     cr_assert_eq(options.settle_ms, 5);
     cr_assert_not(options.keep_on_exit);
+    cr_assert_eq(options.adopt_expire_ms, 60000);
+    cr_assert_str_eq(options.keeper, "");
     cr_assert_not(options.trace);
     cr_assert_eq(options.feed_buffer_kib, 0);
     cr_assert_eq(options.persist, 0);
@@ -77,6 +79,7 @@ static const struct {
 } numbers[] = {
     {"poll-ms", offsetof(struct options, poll_ms), 10, 3600000},
     {"settle-ms", offsetof(struct options, settle_ms), 0, 10000},
+    {"adopt-expire-ms", offsetof(struct options, adopt_expire_ms), 0, 86400000},
     {"feed-buffer-kib", offsetof(struct options, feed_buffer_kib), 4, 1048576},
     {"persist", offsetof(struct options, persist), 0, 4096},
     {"max-blocks", offsetof(struct options, max_blocks), 1, 1000000},
@@ -145,6 +148,8 @@ Test(options, a_text_is_taken_as_it_is)
     cr_assert_str_eq(options.control, "tcp://127.0.0.1:5555");
     cr_assert_eq(read_one(&options, "cgroup-root", "/sys/fs/cgroup/my place"), 0);
     cr_assert_str_eq(options.cgroup_root, "/sys/fs/cgroup/my place");
+    cr_assert_eq(read_one(&options, "keeper", "/opt/my keeper"), 0);
+    cr_assert_str_eq(options.keeper, "/opt/my keeper");
 }
 
 Test(options, a_text_that_is_too_long_is_refused)
@@ -156,6 +161,7 @@ Test(options, a_text_that_is_too_long_is_refused)
     cr_assert_eq(strlen(options.control), OPTION_TEXT_MAX - 1);
     text[OPTION_TEXT_MAX - 1] = 'x';
     assert_refused("control", text, "longer than 4095 bytes");
+    assert_refused("keeper", text, "longer than 4095 bytes");
     assert_refused("cgroup-root", text, "longer than 4095 bytes");
 }
 

@@ -171,8 +171,9 @@ Test(control_reply, the_list_of_an_unknown_block_has_no_version)
 Test(control_reply, list_all_blocks_goes_there_and_back)
 {
     WIRE_OUT(out);
-    const struct block_summary blocks[] = {{text_of("a"), text_of("high"), version, 5},
-                                           {text_of("b"), text_of("none"), {text_of("e2"), 1}, 0}};
+    const struct block_summary blocks[] = {
+        {text_of("a"), text_of("high"), version, .processes = 5},
+        {text_of("b"), text_of("none"), {text_of("e2"), 1}, .processes = 0}};
     list_all_reply_pack(&out, blocks, 2);
     assert_packed(&out, "{'block_ids': ['a', 'b'], 'blocks': [{" VERSION
                         ", 'block_id': 'a', 'confidence': 'high', 'processes': 5}, {'epoch': 'e2',"
@@ -186,6 +187,26 @@ Test(control_reply, list_all_blocks_goes_there_and_back)
     assert_version(seen[0].version, version);
     cr_assert_eq(seen[0].processes, 5);
     assert_text(seen[1].confidence, "none");
+    cr_assert_not(seen[0].has_use);
+    free(seen);
+    wire_close(&doc);
+}
+
+Test(control_reply, list_all_blocks_tells_what_a_block_uses_where_that_was_asked_for)
+{
+    WIRE_OUT(out);
+    const struct block_summary block = {text_of("a"), text_of("high"), version, 5, true, 4096, 0};
+    list_all_reply_pack(&out, &block, 1);
+    assert_packed(&out, "{'block_ids': ['a'], 'blocks': [{" VERSION
+                        ", 'block_id': 'a', 'confidence': 'high', 'processes': 5,"
+                        " 'rss_bytes': 4096, 'cpu_ms': 0}]}");
+    struct wire_doc doc = open_packed(&out);
+    struct block_summary *seen;
+    size_t n;
+    cr_assert_eq(list_all_reply_read(&seen, &n, &doc.root, &error), 0, "%s", error.message);
+    cr_assert(seen[0].has_use);
+    cr_assert_eq(seen[0].rss_bytes, 4096);
+    cr_assert_eq(seen[0].cpu_ms, 0);
     free(seen);
     wire_close(&doc);
 }

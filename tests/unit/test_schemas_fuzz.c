@@ -51,6 +51,10 @@ static const char *const messages[] = {
     "{'resid': 1, 'data': {'epoch': 'e', 'seq': 1, 'tracked': true, 'confidence': 'high',"
     " 'confidence_reason': 'x', 'processes': [{'pid': 1, 'command': 'a', 'root': true,"
     " 'started': true, 'scope': 'main', 'rss_bytes': 0, 'started_at_ms': 0}]}}",
+    "{'data': {'tracked': true, 'confidence': 'high', 'confidence_reason': 'x', 'processes':"
+    " [{'pid': 1, 'command': 'a', 'root': true, 'started': true, 'scope': 'main', 'rss_bytes': 0,"
+    " 'started_at_ms': 0, 'exe': 'a', 'uid': 1, 'state': 'S', 'argv': ['a', ''], 'ports': [{'port':"
+    " 80, 'address': '::', 'family': 'inet6'}]}]}}",
     "{'resid': 'x', 'error': 'no', 'errorcode': 'limit'}",
     "{'data': {'counters': {'a': 1}, 'gauges': {'b': -1}}}",
     "{'event': 'agent:process-exited', 'data': {'block_id': 'b', 'epoch': 'e', 'seq': 1, 'pid': 4,"
@@ -167,13 +171,23 @@ static void open_as_event(const char *bytes, size_t size)
     event_close(&doc);
 }
 
+static void read_detail(const msgpack_object *map)
+{
+    struct process_detail_view detail;
+    if (process_detail_read(&detail, map, "data", NULL) == 0)
+        free(detail.ports);
+}
+
 static void read_as_reply_data(const msgpack_object *data)
 {
     struct list_reply list;
     struct stats_view stats;
     struct ensure_reply ensure;
-    if (list_reply_read(&list, data, NULL) == 0)
+    if (list_reply_read(&list, data, NULL) == 0) {
+        for (size_t i = 0; i < list.head.n_processes; i++)
+            read_detail(&list.maps[i]);
         free(list.processes);
+    }
     if (stats_reply_read(&stats, data, NULL) == 0) {
         free(stats.counters);
         free(stats.gauges);

@@ -232,6 +232,40 @@ static void print_describe_and_stats(void)
     print_as("control.stats.reply");
 }
 
+static const struct listening_port ports[] = {{{"127.0.0.1", 9}, {"inet", 4}, 80},
+                                              {{"fe80::1", 7}, {"inet6", 5}, 65535}};
+
+static const struct process_detail detail = {.exe = {"/bin/sh (deleted)", 17},
+                                             .cwd = {"/tmp/\xff", 6},
+                                             .has_uid = true,
+                                             .uid = UINT32_MAX,
+                                             .state = 'T',
+                                             .threads = 1,
+                                             .has_cpu = true,
+                                             .has_argv = true,
+                                             .argv = {"sh\0\0-c\nx", 8},
+                                             .argv_truncated = true,
+                                             .has_ports = true,
+                                             .ports = ports,
+                                             .n_ports = 2};
+
+static void print_details(void)
+{
+    const struct process_detail unknown = {0};
+    const struct list_reply_head head = {version, true, high, 2};
+    struct process_record with = record, without = record;
+    with.detail = &detail;
+    without.detail = &unknown;
+    list_reply_begin(&out, &head);
+    process_record_pack(&out, &with);
+    process_record_pack(&out, &without);
+    print_as("control.list_block.reply");
+    const struct block_summary block = {text_of("block-1"), text_of("high"), version, 5, true, 4096,
+                                        UINT64_MAX};
+    list_all_reply_pack(&out, &block, 1);
+    print_as("control.list_all_blocks.reply");
+}
+
 static void print_lists(void)
 {
     const struct list_reply_head head = {version, true, high, 1}, unknown = {.confidence = none};
@@ -240,7 +274,8 @@ static void print_lists(void)
     print_as("control.list_block.reply");
     list_reply_begin(&out, &unknown);
     print_as("control.list_block.reply");
-    const struct block_summary blocks[] = {{text_of("block-1"), text_of("high"), version, 5}};
+    const struct block_summary blocks[] = {
+        {text_of("block-1"), text_of("high"), version, .processes = 5}};
     list_all_reply_pack(&out, blocks, 1);
     print_as("control.list_all_blocks.reply");
     confidence_reply_pack(&out, version, high);
@@ -304,6 +339,7 @@ int main(void)
     print_requests();
     print_describe_and_stats();
     print_lists();
+    print_details();
     print_changes();
     print_signals();
     wire_out_destroy(&out);

@@ -202,7 +202,7 @@ static size_t read_argv(char argv[static PROC_ARGV_MAX], const char *shape, bool
 {
     odd = odd_start(NULL, "argv-odd", shape, NULL);
     uint32_t pid = odd_told(odd, "ready")->pid;
-    ssize_t size = proc_argv_read(argv, pid, ret_cut);
+    ssize_t size = proc_argv_read(argv, PROC_ARGV_MAX, pid, ret_cut);
     cr_assert_geq(size, 0);
     return (size_t)size;
 }
@@ -267,7 +267,7 @@ Test(procfs_live, a_title_is_read_without_the_padding_behind_it)
     bool cut;
     odd = odd_start(NULL, "retitle", "me", NULL);
     uint32_t pid = odd_told(odd, "ready")->pid;
-    cr_assert_eq(proc_argv_read(argv, pid, &cut), 2);
+    cr_assert_eq(proc_argv_read(argv, PROC_ARGV_MAX, pid, &cut), 2);
     cr_assert_arr_eq(argv, "me", 2);
 }
 
@@ -277,7 +277,7 @@ Test(procfs_live, who_is_gone_has_no_arguments)
     bool cut;
     odd = odd_start(NULL, "exit", "0", NULL);
     odd_end(odd);
-    cr_assert_eq(proc_argv_read(argv, (uint32_t)odd->pid, &cut), -ESRCH);
+    cr_assert_eq(proc_argv_read(argv, PROC_ARGV_MAX, (uint32_t)odd->pid, &cut), -ESRCH);
 }
 
 /* ---- other files of real processes ---- */

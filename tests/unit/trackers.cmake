@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 if(CRITERION_FOUND)
-    foreach(module life lineage netlink)
+    foreach(module held life lineage netlink)
         proctrack_criterion(test_trackers_${module} test_trackers_${module}.c LIBS trackers)
     endforeach()
 
@@ -9,7 +9,7 @@ if(CRITERION_FOUND)
     target_link_libraries(trackers_test_tools PUBLIC trackers PkgConfig::CRITERION)
     target_compile_definitions(trackers_test_tools PUBLIC ODD="$<TARGET_FILE:odd>")
     add_dependencies(trackers_test_tools odd)
-    foreach(module procfs workers)
+    foreach(module procfs detail workers)
         proctrack_criterion(test_trackers_${module} test_trackers_${module}.c
                             LIBS trackers_test_tools)
     endforeach()

@@ -29,9 +29,10 @@ class Broker:
     """Starts on `start`, ends on `stop`, which checks that it ended well and left nothing."""
 
     def __init__(self, feed: str | None = None, wpsd: dict[str, object] | None = None,
-                 **options: object) -> None:
+                 own_session: bool = False, **options: object) -> None:
         """`wpsd`: options of the broker itself; the others are the plugin's."""
         self.schemas = Schemas()
+        self.own_session = own_session  # so that its process group can be signalled
         self.process: subprocess.Popen[bytes] | None = None
         self.runtime = pathlib.Path(tempfile.mkdtemp(prefix="proctrack-test-"))
         self.options: dict[str, object] = {"poll-ms": 50} | \
@@ -79,6 +80,7 @@ class Broker:
         with open(self._log, "ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log,
+                                            start_new_session=self.own_session,
                                             preexec_fn=programs.die_with_parent)  # noqa: PLW1509
         self._wait_until_it_serves()
 

@@ -31,10 +31,10 @@ def die_with_parent() -> None:
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def children() -> set[int]:
-    """Our own children, zombies too."""
+def children(pid: int | str = "self") -> set[int]:
+    """Our own children, or another process's, zombies too."""
     found: set[int] = set()
-    for task in pathlib.Path("/proc/self/task").iterdir():
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(OSError):
             found |= {int(pid) for pid in (task / "children").read_text().split()}
     return found

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef KEEPER_START_H
+#define KEEPER_START_H
+
+/*
+ * Starting a keeper from within a program that somebody else wrote. It inherits nothing but its
+ * socket and a descriptor that tells the end of the host: no other descriptor, no environment, no
+ * terminal, no session. It is nobody's child: an exec makes every process one that tells its parent
+ * of its end, so it is made by a process between, and goes to init (or to the host after all, where
+ * that is init or a child subreaper).
+ */
+
+#include "base/error.h"
+
+enum { KEEPER_HOST_FD = 3 }; /* in the keeper: a pidfd of the host; its socket is 0 */
+
+/* Starts the program `path` for the cgroup directory `root`; returns at once with the module's end
+ * of its socket, which does not block. Whether it could be run is the first message there. Any
+ * thread. -EMFILE, -EAGAIN, -ENOMEM and so on with a sentence. */
+int keeper_start(const char *path, const char *root, int *ret_socket, struct wps_error *error);
+
+#endif
