@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/gather.h"
+#include "base/runtime_path.h"
 #include "broker_shim/descriptors.h"
 #include "broker_shim/endpoint.h"
 #include "broker_shim/event_queue.h"
@@ -162,7 +163,7 @@ static int make_plugins(struct broker *self, struct wps_error *error)
 static int take_runtime_dir(struct broker *self, struct wps_error *error)
 {
     _cleanup_free_ char *path = NULL;
-    int result = runtime_dir_resolve(self->config.runtime_dir, &path, error);
+    int result = runtime_path_resolve(self->config.runtime_dir, &path, error);
     if (result < 0)
         return result;
     return runtime_dir_open(&self->runtime, path, self->config.allow_others, error);

@@ -9,7 +9,7 @@
  * its path. It is a record lock (fcntl(2), F_SETLK) on the file `wpsd.lock`: the kernel drops it
  * with the process, however that ends, a child that was forked does not inherit it, and it knows
  * its holder's pid. The file itself stays, for a lock on a file that somebody unlinks guards
- * nothing.
+ * nothing. Which directory it is says base/runtime_path.h.
  *
  * Source: PROTOCOL.md, section 1.
  */
@@ -25,11 +25,6 @@ struct runtime_dir {
 };
 
 #define RUNTIME_DIR_NONE ((struct runtime_dir){NULL, -1, -1})
-
-/* Which directory it is: `wanted`, else $WPS_RUNTIME_DIR, else /run/wps for root, else
- * $XDG_RUNTIME_DIR/wps. An empty string counts as unset. `*ret_path` is the caller's to free.
- * -ENOENT: nothing says which. -ENAMETOOLONG, -ENOMEM. */
-int runtime_dir_resolve(const char *wanted, char **ret_path, struct wps_error *error);
 
 /* Makes the directory where it is missing (its parent must be there), checks it, and locks it.
  * With `allow_others` its mode is 0711, so that other users reach the sockets; else 0700.

@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# What `cmake --install` brings: the broker, the module, and all that a plugin of somebody else's needs.
+# What `cmake --install` brings: the broker, the module, the command, and all that a plugin of somebody else's needs.
 include(CMakePackageConfigHelpers)
-
-set(WPS_PLUGIN_DIR ${CMAKE_INSTALL_LIBDIR}/wps/plugins CACHE STRING
-    "Where plugins go, below the prefix")
 
 # wps::plugin: the header alone, as its users see it, in this tree too.
 configure_file(broker_shim/wps_plugin.h ${CMAKE_BINARY_DIR}/include/wps/wps_plugin.h COPYONLY)
@@ -14,7 +11,7 @@ target_include_directories(wps_plugin INTERFACE
     $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/include/wps>
     $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/wps>)
 
-install(TARGETS wpsd RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS wpsd proctrack_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS proctrack LIBRARY DESTINATION ${WPS_PLUGIN_DIR})
 # The module looks for it beside itself.
 install(TARGETS proctrack-keeper RUNTIME DESTINATION ${WPS_PLUGIN_DIR})

@@ -52,6 +52,7 @@ static void take_exec(struct module *module, const struct feed_event *event, str
         return;
     }
     process->threads = 1;
+    process->leader_left = false;
     if (!event->has_argv && event->time_ns <= process->command_ns)
         return; /* its command was read behind this */
     process->late_ask = 0;
@@ -101,6 +102,16 @@ static bool is_alive(const struct process *process)
     return lives_same(process, stat.start_ticks) && !proc_has_ended(&stat);
 }
 
+/* Threads made before the process was known were not counted, and their ends can be told behind an
+ * exec. While its first thread is not known to have left, that one's end is still to come: and it
+ * may be behind an exec and forks that wait in the feed, though by now the process is no more. */
+static bool may_be_last(struct process *process, const struct feed_event *event)
+{
+    if (event->tid == process->pid)
+        process->leader_left = true;
+    return process->threads <= 1 && process->leader_left;
+}
+
 static void take_thread(struct module *module, const struct feed_event *event)
 {
     struct process *process = registry_process(&module->registry, event->pid);
@@ -110,11 +121,10 @@ static void take_thread(struct module *module, const struct feed_event *event)
         lives_drive(module, process, &(struct life_news){.input = LIFE_THREAD});
         return;
     }
-    if (process->threads > 1) {
+    bool last = may_be_last(process, event);
+    if (process->threads > 1)
         lives_drive(module, process, &(struct life_news){.input = LIFE_THREAD_EXIT});
-        return;
-    }
-    if (!is_alive(process))
+    else if (last && !is_alive(process))
         end(module, process, event);
 }
 

@@ -116,6 +116,7 @@ static void seen_first(struct module *module, struct scope *scope,
     if (!process)
         return;
     process->parent_pid = facts->stat.ppid;
+    process->leader_left = facts->stat.state == 'Z';
     process->scan_mark = module->scan_mark;
     lives_set_parent(module, process, lives_find_parent(module, scope->block, facts->stat.ppid, 0));
     process->root = root || assign_is_root(module, process);

@@ -63,6 +63,7 @@ struct process {
     uint8_t early;       /* times that its facts were read before its birth was complete */
     bool is_guess;       /* its command was made of its name alone */
     bool is_stale;       /* it replaced its program since its command was read */
+    bool leader_left;    /* its first thread ended; counted as `threads` is */
     bool has_outsider;   /* its parent is outside, and noted: lives.c */
     uint64_t late_ask;   /* number of a question that was given up: its answer still tells news */
     bool joined;         /* came in from outside: its end may have been before that */

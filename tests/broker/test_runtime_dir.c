@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/runtime_path.h"
 #include "broker_shim/runtime_dir.h"
 
 static char home[64];
@@ -41,7 +42,7 @@ TestSuite(runtime_dir, .init = setup, .fini = teardown);
 static void assert_resolves(const char *wanted, const char *expected)
 {
     char *resolved;
-    cr_assert_eq(runtime_dir_resolve(wanted, &resolved, &error), 0, "%s", error.message);
+    cr_assert_eq(runtime_path_resolve(wanted, &resolved, &error), 0, "%s", error.message);
     cr_expect_str_eq(resolved, expected);
     free(resolved);
 }
@@ -64,7 +65,7 @@ Test(runtime_dir, root_has_its_own_and_users_have_xdgs)
     if (geteuid() == 0)
         cr_assert_eq(seteuid(65534), 0);
     char *resolved;
-    cr_assert_eq(runtime_dir_resolve(NULL, &resolved, &error), -ENOENT);
+    cr_assert_eq(runtime_path_resolve(NULL, &resolved, &error), -ENOENT);
     cr_assert_not_null(strstr(error.message, "set WPS_RUNTIME_DIR"));
     if (getuid() == 0)
         cr_assert_eq(seteuid(0), 0);

@@ -393,6 +393,42 @@ class Shell(Example):
             self.assertRegex(source, rf"def test_\w*{case}", f"{case} of {suite}")
 
 
+class Run(Example):
+    """Sessions: a line that begins with `$ ` is given to a shell; what follows is what it says, and
+    in brackets its exit status where that is not 0."""
+
+    def setUp(self):
+        super().setUp()
+        self.broker_here = self.with_module()
+        programs = pathlib.Path(self.home, "bin")
+        programs.mkdir()
+        (programs / "proctrack").symlink_to(BUILD / "proctrack")
+        self.env = os.environ | {"WPS_RUNTIME_DIR": self.runtime, "LC_ALL": "C",
+                                 "PATH": f"{programs}:{os.environ['PATH']}"}
+
+    def sh(self, line, **more):
+        return subprocess.run(["sh", "-c", line], text=True, stdin=subprocess.DEVNULL, timeout=DEADLINE,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.env | more)
+
+    def test_every_session_goes_as_it_is_shown(self):
+        for page, _, text in examples("run"):
+            for step in re.split(r"^\$ ", text, flags=re.M)[1:]:
+                line, _, shown = step.partition("\n")
+                ended = self.sh(line)
+                status = f"[{ended.returncode}]\n" if ended.returncode else ""
+                with self.subTest(page=page, line=line):
+                    self.assertEqual([said.rstrip() for said in (ended.stdout + status).splitlines()],
+                                     shown.splitlines())
+
+    def test_a_shell_enters_by_the_procs_path(self):
+        ensured = self.ask_ok("ensure_tracker", {"block_id": "demo"}, self.control)
+        if "procs_path" not in ensured:
+            self.skipTest("no procs_path here")
+        ended = self.sh(one("sh", "run.md", "enter"), PROCS_PATH=ensured["procs_path"])
+        place = ensured["procs_path"].removesuffix("/cgroup.procs").rpartition("/proctrack-")[2]
+        self.assertRegex(ended.stdout, rf"(?m)^0::\S*/proctrack-{re.escape(place)}$")
+
+
 STEP = re.compile(r"trace proctrack: pid (\d+) of demo: (\S+) \+ (\S+) -> (\S+)$", re.M)
 
 

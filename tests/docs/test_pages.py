@@ -124,6 +124,25 @@ class Configuration(unittest.TestCase):
             self.assertEqual(list(works), re.findall(r'"(\w+)"', names))
 
 
+class Run(unittest.TestCase):
+    page = (ROOT / "docs" / "run.md").read_text()
+
+    def test_its_statuses_and_variables_are_those_of_the_help(self):
+        told = subprocess.run([BUILD / "proctrack", "run", "--help"], text=True, capture_output=True,
+                              check=True, timeout=60).stdout
+        for status in re.findall(r"^\| (\d+) \|", self.page, re.M):
+            self.assertRegex(told, rf"\b{status}\b")
+        for name in re.findall(r"^\| `([A-Z_]+)` \|", self.page, re.M):
+            self.assertIn(name, told)
+
+    def test_the_functions_it_names_are_in_the_header(self):
+        header = (ROOT / "client" / "birth.h").read_text()
+        names = re.findall(r"^\| `(birth_\w+)` \|", self.page, re.M)
+        self.assertGreaterEqual(len(names), 3)
+        for name in names:
+            self.assertRegex(header, rf"\b{name}\(")
+
+
 class Protocol(unittest.TestCase):
     page = (ROOT / "docs" / "protocol.md").read_text()
 

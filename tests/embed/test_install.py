@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `cmake --install` brings is enough to build a plugin elsewhere and to run it."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -62,8 +63,8 @@ class Install(unittest.TestCase):
             self.assertIn(word, out)
 
     def test_all_is_where_it_belongs(self):
-        for path in (self.wpsd, self.plugins / "proctrack.so", self.plugins / "proctrack-keeper",
-                     self.prefix / "include" / "wps" / "wps_plugin.h",
+        for path in (self.wpsd, self.prefix / "bin" / "proctrack", self.plugins / "proctrack.so",
+                     self.plugins / "proctrack-keeper", self.prefix / "include" / "wps" / "wps_plugin.h",
                      self.prefix / LIBDIR / "pkgconfig" / "wps-plugin.pc",
                      self.prefix / LIBDIR / "cmake" / "WpsPlugin" / "WpsPluginConfig.cmake"):
             self.assertTrue(path.is_file(), path)
@@ -77,6 +78,12 @@ class Install(unittest.TestCase):
 
     def test_the_installed_module_is_accepted(self):
         self.assert_accepted(self.plugins / "proctrack.so", "proctrack")
+
+    def test_the_installed_command_finds_the_installed_broker_and_module(self):
+        found = json.loads(run(self.prefix / "bin" / "proctrack", "doctor", "--json")[1])["findings"]
+        programs = next(item for item in found if item["what"] == "programs")
+        self.assertEqual(programs["why"], f"{self.wpsd} with {self.plugins / 'proctrack.so'}")
+        self.assertIn(("tracker lineage", "ok"), [(item["what"], item["state"]) for item in found])
 
     def test_the_installed_module_finds_its_keeper(self):
         runtime = tempfile.mkdtemp(prefix="wpsd-install-")

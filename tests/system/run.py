@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs one suite: run.py FILE. Prints a line a case and ends with `N passed, N failed, N skipped`.
 
-The environment says with what: PROCTRACK_WPSD, PROCTRACK_SO, PROCTRACK_ODD (binaries), PROCTRACK_SCHEMAS
+The environment says with what: PROCTRACK_WPSD, PROCTRACK_SO, PROCTRACK_ODD, PROCTRACK_CLI,
+PROCTRACK_BIRTH_PROBE, PROCTRACK_FIRST_FORK (binaries), PROCTRACK_SCHEMAS
 (directory), PROCTRACK_FEED (bpf, netlink, poll; else the best), PROCTRACK_TRACKER (cgroup, lineage; else the
 best), PROCTRACK_UID (as root: run as this ordinary user), PROCTRACK_SLOW (how many times slower than
 an optimised build), PROCTRACK_SANITIZE (address, thread), PROCTRACK_CASE (only cases whose name has this
@@ -141,8 +142,10 @@ def run_as_user(uid: int) -> int:
         environment = os.environ | {"TMPDIR": f"{directory}/tmp"}
         environment.pop("PROCTRACK_UID")
         environment.pop("XDG_RUNTIME_DIR", None)
-        for name in ("WPSD", "SO", "ODD", "SCHEMAS"):
+        for name in ("WPSD", "SO", "ODD", "CLI", "BIRTH_PROBE", "FIRST_FORK", "SCHEMAS"):
             source = pathlib.Path(os.environ[f"PROCTRACK_{name}"])
+            if not source.exists():  # first_fork is not for every processor
+                continue
             environment[f"PROCTRACK_{name}"] = f"{directory}/{source.name}"
             (shutil.copytree if source.is_dir() else shutil.copy2)(source, directory + "/" + source.name)
         shutil.copytree(HERE, f"{directory}/system")

@@ -84,6 +84,23 @@ Test(netlink_lives, threads_that_were_there_before_are_no_end)
     assert_story(bench, "exited 1 0x500");
 }
 
+/* What was assigned with threads ends them, execs, forks and is gone before any of it is read. */
+Test(netlink_lives, a_thread_that_was_not_counted_does_not_end_a_process_before_its_exec)
+{
+    stands(1, "threads");
+    shows_nothing(1);
+    thread(FEED_THREAD_EXIT, 1, 50, 0);
+    thread(FEED_THREAD_EXIT, 1, 51, 0);
+    assert_story(bench, "");
+    execs(1, "new one");
+    born(2, 1);
+    thread(FEED_THREAD_EXIT, 1, 1, 0x300);
+    thread(FEED_THREAD_EXIT, 2, 2, 0);
+    bench_settle(bench);
+    bench_answer(bench);
+    assert_story(bench, "exec 1 [unknown]; exited 1 0x300; added 2 [unknown]; exited 2 0");
+}
+
 Test(netlink_lives, a_child_is_looked_up_before_it_is_told)
 {
     stands(1, "parent");
