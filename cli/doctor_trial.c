@@ -121,9 +121,19 @@ static int start(struct trial *trial, const struct trials *trials, const char *o
     }
     if (pipe2(log, O_CLOEXEC) < 0)
         return -errno;
+    /* A signal to the child before it is another program would be taken by our handler in it, and
+     * be lost. */
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &before);
     *trial = (struct trial){.log = log[0], .pid = fork()};
-    if (trial->pid == 0)
+    if (trial->pid == 0) {
+        for (size_t i = 0; i < N_ENDS; i++)
+            signal(ends[i], SIG_DFL);
+        sigprocmask(SIG_SETMASK, &before, NULL);
         become(trials, plugin, log[1]);
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
     close(log[1]);
     if (trial->pid < 0) {
         int code = -errno;

@@ -9,10 +9,10 @@
 #include "base/cleanup.h"
 #include "plugin/blocks.h"
 #include "plugin/details.h"
+#include "plugin/intake.h"
 #include "plugin/keeper.h"
 #include "plugin/listing.h"
 #include "plugin/lives.h"
-#include "plugin/loop.h"
 #include "plugin/overview.h"
 #include "plugin/signals.h"
 #include "plugin/waits.h"
@@ -206,7 +206,7 @@ void commands_run(struct module *module, struct ask *ask)
         control_refuse(ask, ERRORCODE_INTERNAL, "the broker is going down");
         return;
     }
-    loop_drain_feed(module);
+    intake_drain(module);
     struct block *block = block_of(module, ask);
     if (block)
         lives_push_block(module, block);

@@ -18,8 +18,8 @@
 #include "plugin/blocks_impl.h"
 #include "plugin/clock.h"
 #include "plugin/expiry.h"
+#include "plugin/intake.h"
 #include "plugin/listing.h"
-#include "plugin/loop.h"
 #include "plugin/publish.h"
 #include "plugin/scan.h"
 #include "plugin/snapshot.h"
@@ -35,10 +35,10 @@ enum {
 
 /* ---- killing ---- */
 
+/* A sub-scope that is named is there: it was when its kill began, and stays as long as its block. */
 static struct kill_turn *turn_of(struct block *block, struct text name)
 {
-    struct scope *scope = name.size ? registry_scope(block, name) : NULL;
-    return scope ? &scope->turn : &block->turn;
+    return name.size ? &registry_scope(block, name)->turn : &block->turn;
 }
 
 /* True where another kill of the same tree was asked for while the one before ran. */
@@ -91,9 +91,11 @@ static void on_killed(struct tracker_op *op, void *context)
 
 void blocks_kill(struct module *module, struct block *block, struct text scope)
 {
-    struct kill_turn *turn = turn_of(block, scope);
     if (block->clearing || module->wound_up)
         return; /* it is empty; who joins now is killed when that fails */
+    if (scope.size && !registry_scope(block, scope))
+        return; /* nobody was ever in there */
+    struct kill_turn *turn = turn_of(block, scope);
     if (turn->running) {
         turn->wanted = true;
         return;
@@ -162,7 +164,7 @@ void blocks_go_on(struct module *module, struct block *block)
     block->kernel_empty = true;
     if (block->watch)
         sd_event_source_set_enabled(block->watch, SD_EVENT_OFF);
-    loop_drain_feed(module); /* the news of the last deaths */
+    intake_drain(module); /* the news of the last deaths */
     wake_in(block, GRACE_MS);
     blocks_forgot(module, block);
 }

@@ -9,8 +9,8 @@
 
 #include "plugin/assign.h"
 #include "plugin/clock.h"
+#include "plugin/intake.h"
 #include "plugin/lives_impl.h"
-#include "plugin/loop.h"
 #include "plugin/snapshot.h"
 
 enum { EARLY_MAX = 8 }; /* settle times that a birth may take */
@@ -328,7 +328,7 @@ int lives_on_settle_timer(sd_event_source *source, uint64_t now_us, void *contex
     struct module *module = context;
     uint64_t now = now_us * 1000;
     struct process *process;
-    loop_drain_feed(module); /* an exec in time may be there already */
+    intake_drain(module); /* an exec in time may be there already */
     while ((process = TAILQ_FIRST(&module->settling)) && process->due_ns <= now) {
         lives_settle(module, process);
         lives_tell_freed(module);

@@ -12,8 +12,8 @@
 #include "plugin/blocks.h"
 #include "plugin/clock.h"
 #include "plugin/details.h"
+#include "plugin/intake.h"
 #include "plugin/lives.h"
-#include "plugin/loop.h"
 #include "plugin/publish.h"
 #include "plugin/scan.h"
 #include "plugin/snapshot.h"
@@ -204,7 +204,7 @@ static void on_details(struct details *details, void *context)
 {
     struct listing *listing = context;
     struct module *module = control_module(listing->ask->control);
-    loop_drain_feed(module);
+    intake_drain(module);
     const struct block *block = registry_block(&module->registry, listing->ask->request.block_id);
     if (block && !module->stopping && listing->rounds++ < DETAIL_ROUNDS &&
         add_to_read(module, block, listing))
@@ -217,7 +217,7 @@ static void on_listed(struct job *job, void *context)
 {
     struct listing *listing = (struct listing *)job;
     struct module *module = context;
-    loop_drain_feed(module);
+    intake_drain(module);
     struct block *block = registry_block(&module->registry, listing->ask->request.block_id);
     if (block && !module->stopping && lives_is_read(module, block, listing->last_question)) {
         read_again(module, listing);

@@ -17,12 +17,4 @@ int loop_start(struct module *module, struct wps_error *error);
  * -ETIMEDOUT: it still runs. Called from the host's thread. */
 int loop_stop(struct module *module, uint32_t deadline_ms, struct wps_error *error);
 
-/* Takes in what the feed has at this moment, so that what is answered next agrees with it. Called
- * from the loop's thread. */
-void loop_drain_feed(struct module *module);
-
-/* A feed without places: looks again for what it may have told by then. Called from the loop's
- * thread. */
-void loop_scan_in(struct module *module, uint64_t ms);
-
 #endif

@@ -10,8 +10,8 @@
 #include "base/cleanup.h"
 #include "plugin/blocks.h"
 #include "plugin/clock.h"
+#include "plugin/intake.h"
 #include "plugin/lives.h"
-#include "plugin/loop.h"
 
 /* One member: pid in, the rest out. */
 struct member_use {
@@ -182,7 +182,7 @@ static void on_use(struct job *job, void *context)
     struct use *use = (struct use *)job;
     struct module *module = context;
     struct ask *ask;
-    loop_drain_feed(module);
+    intake_drain(module);
     while ((ask = TAILQ_FIRST(&use->asks))) {
         TAILQ_REMOVE(&use->asks, ask, link);
         answer(module, ask, use);

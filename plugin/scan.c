@@ -9,9 +9,9 @@
 
 #include "base/cleanup.h"
 #include "plugin/clock.h"
+#include "plugin/intake.h"
 #include "plugin/listing.h"
 #include "plugin/lives.h"
-#include "plugin/loop.h"
 #include "plugin/publish.h"
 #include "plugin/snapshot.h"
 
@@ -113,7 +113,7 @@ static bool may_be_told(struct module *module, struct process *process)
     if (now - process->missed_ns >= TELL_MS * NS_PER_MS)
         return false;
     process->block->active = module->any_active = true;
-    loop_scan_in(module, TELL_MS);
+    intake_scan_in(module, TELL_MS);
     return true;
 }
 

@@ -15,8 +15,8 @@
 #include "base/cleanup.h"
 #include "plugin/blocks_impl.h"
 #include "plugin/clock.h"
+#include "plugin/intake.h"
 #include "plugin/lives.h"
-#include "plugin/loop.h"
 #include "plugin/snapshot.h"
 
 enum {
@@ -179,7 +179,7 @@ static void on_pid_killed(struct job *job, void *context)
     struct kill *kill = (struct kill *)job;
     struct module *module = context;
     int result = kill->targets[0].result;
-    loop_drain_feed(module);
+    intake_drain(module);
     if (result == 0 || result == -ESRCH)
         answer_ok(block_of(module, kill), kill->ask, result == 0);
     else
@@ -257,7 +257,7 @@ static void on_started_killed(struct job *job, void *context)
 {
     struct kill *kill = (struct kill *)job;
     struct module *module = context;
-    loop_drain_feed(module); /* what they made before they were gone */
+    intake_drain(module); /* what they made before they were gone */
     struct block *block = block_of(module, kill);
     struct block_version version = block ? blocks_version(block) : (struct block_version){0};
     kill->first = kill->n;
@@ -295,7 +295,7 @@ void signals_kill_started(struct module *module, struct block *block, struct ask
 /* The block may have waited with its removal for this to be back. */
 static struct block *come_back(struct module *module, const struct tracker_op *op)
 {
-    loop_drain_feed(module);
+    intake_drain(module);
     return blocks_come_back(module, op);
 }
 

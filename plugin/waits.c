@@ -18,7 +18,7 @@
 #include "base/cleanup.h"
 #include "plugin/blocks_impl.h"
 #include "plugin/clock.h"
-#include "plugin/loop.h"
+#include "plugin/intake.h"
 #include "plugin/scan.h"
 #include "plugin/snapshot.h"
 #include "plugin/survivors.h"
@@ -176,7 +176,7 @@ static int on_look(sd_event_source *source, void *context)
     struct module *module = context;
     struct wait *wait, *next;
     (void)source;
-    loop_drain_feed(module); /* the news of the last deaths */
+    intake_drain(module); /* the news of the last deaths */
     for (wait = LIST_FIRST(&module->waits); wait; wait = next) {
         next = LIST_NEXT(wait, all);
         bool over = wait->is_late || monotonic_ns() >= wait->deadline_ns;
@@ -221,7 +221,7 @@ static int on_timer(sd_event_source *source, uint64_t now_us, void *context)
     struct wait *wait = context;
     uint64_t now = monotonic_ns();
     (void)source, (void)now_us;
-    loop_drain_feed(wait->module);
+    intake_drain(wait->module);
     if (look(wait))
         return 0;
     if (now >= wait->deadline_ns && (wait->is_watched || wait->is_late)) {

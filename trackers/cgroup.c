@@ -7,6 +7,8 @@
  * cgroups that members make for themselves.
  */
 
+#include "trackers/cgroup_impl.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -22,33 +24,16 @@
 
 #include "base/cleanup.h"
 #include "trackers/assignable.h"
-#include "trackers/cgroupfs.h"
-#include "trackers/probe.h"
-#include "trackers/tracker_impl.h"
 
 #define BLOCK_PREFIX "b-"
 #define SCOPE_PREFIX "s-"
 
-enum {
-    PREFIX = 2,
-    REMOVE_PATIENCE_MS = 1000,
-    ASSIGN_ROUNDS = 64,
-    KILL_WAIT_MS = 8,
-    SIGNAL_ROUNDS = 64,
-    FREEZE_WAIT_MS = 100
-};
-
-struct cgroup_tracker {
-    struct tracker tracker;
-    char *root_in_hierarchy; /* the root's path as /proc/PID/cgroup tells it */
-    char *home;              /* directory of the cgroup that we were in at the beginning */
-};
+enum { PREFIX = 2, ASSIGN_ROUNDS = 64 };
 
 /* ---- names ---- */
 
-/* Directory of a block, or of a sub-scope where `scope` is not "". */
-static int directory_of(const struct tracker *tracker, const char *block, const char *scope,
-                        char path[static TRACKER_PATH_MAX])
+int cgroup_directory(const struct tracker *tracker, const char *block, const char *scope,
+                     char path[static TRACKER_PATH_MAX])
 {
     int used = snprintf(path, TRACKER_PATH_MAX, "%s/" BLOCK_PREFIX "%s", tracker->root_path, block);
     for (const char *part = scope; *part && used < TRACKER_PATH_MAX;) {
@@ -63,14 +48,14 @@ static int directory_of(const struct tracker *tracker, const char *block, const 
 static int cgroup_cpu_us(const struct tracker *tracker, const char *block, uint64_t *ret_cpu_us)
 {
     char path[TRACKER_PATH_MAX];
-    int r = directory_of(tracker, block, "", path);
+    int r = cgroup_directory(tracker, block, "", path);
     return r < 0 ? r : cgroupfs_cpu_us(path, ret_cpu_us);
 }
 
 static bool cgroup_procs_path(const struct tracker *tracker, const char *block, const char *scope,
                               char *path)
 {
-    if (directory_of(tracker, block, scope, path) < 0)
+    if (cgroup_directory(tracker, block, scope, path) < 0)
         return false;
     size_t size = strlen(path);
     return snprintf(path + size, TRACKER_PATH_MAX - size, "/cgroup.procs") <
@@ -98,7 +83,7 @@ static const char *take_part(const char **path, const char *prefix, size_t max, 
     return part;
 }
 
-static bool cgroup_locate(const struct tracker *tracker, const char *path, char *block, char *scope)
+bool cgroup_locate(const struct tracker *tracker, const char *path, char *block, char *scope)
 {
     const char *root = ((const struct cgroup_tracker *)tracker)->root_in_hierarchy;
     size_t size = strlen(root), used = 0;
@@ -126,7 +111,7 @@ static bool cgroup_locate(const struct tracker *tracker, const char *path, char 
 
 /* ---- create, scan, remove, list ---- */
 
-static int make_directory(const char *path, struct wps_error *error)
+int cgroup_make(const char *path, struct wps_error *error)
 {
     if (mkdir(path, 0755) < 0 && errno != EEXIST)
         return wps_error_system(error, -errno, "cannot make the cgroup %s", path);
@@ -171,8 +156,8 @@ static enum tracker_mark read_mark(const char *path)
 static int create(struct tracker *tracker, struct tracker_op *op)
 {
     char path[TRACKER_PATH_MAX], part[TRACKER_SCOPE_MAX + 1];
-    int r = directory_of(tracker, op->block, "", path);
-    r = r < 0 ? r : make_directory(path, &op->error);
+    int r = cgroup_directory(tracker, op->block, "", path);
+    r = r < 0 ? r : cgroup_make(path, &op->error);
     if (r < 0)
         return r;
     op->block_place = place_of(path);
@@ -191,8 +176,8 @@ static int create(struct tracker *tracker, struct tracker_op *op)
         end += strcspn(op->scope + end + (op->scope[end] == '/'), "/") + (op->scope[end] == '/');
         memcpy(part, op->scope, end);
         part[end] = '\0';
-        r = directory_of(tracker, op->block, part, path);
-        r = r < 0 ? r : make_directory(path, &op->error);
+        r = cgroup_directory(tracker, op->block, part, path);
+        r = r < 0 ? r : cgroup_make(path, &op->error);
         if (r < 0)
             return r;
         op->scope_place[level] = place_of(path);
@@ -235,7 +220,7 @@ static int scan(struct tracker *tracker, struct tracker_op *op)
     const struct cgroup_tracker *cgroup = (const struct cgroup_tracker *)tracker;
     struct scan scan = {.op = op};
     char path[TRACKER_PATH_MAX];
-    int r = directory_of(tracker, op->block, op->scope, path);
+    int r = cgroup_directory(tracker, op->block, op->scope, path);
     if (r == 0 && snprintf(scan.base, sizeof scan.base, "%s%s", cgroup->root_in_hierarchy,
                            path + strlen(tracker->root_path)) >= (int)sizeof scan.base)
         r = -ENAMETOOLONG;
@@ -244,103 +229,10 @@ static int scan(struct tracker *tracker, struct tracker_op *op)
                  : 0;
 }
 
-/* A fork can race the kill on kernels before early 2025, and a process whose leader left is not
- * reached, so after as long as a kill commonly takes the rest is ended one by one. What is left
- * then (in state D, say) is the caller's to wait for. */
-static int kill_thoroughly(const char *path)
-{
-    int r = cgroupfs_kill(path);
-    for (int ms = 1; r == 0 && ms <= KILL_WAIT_MS; ms *= 2) {
-        if (cgroupfs_is_empty(path))
-            return 0;
-        poll(NULL, 0, ms);
-    }
-    return r < 0 || cgroupfs_is_empty(path) ? r : cgroupfs_kill_each(path);
-}
-
-/* Anybody who may write there can put us into a block: we go back to where we were, so as not to
- * end with it. False: we are in this block, and stay. */
-static bool step_aside(const struct cgroup_tracker *cgroup, const char *block)
-{
-    _cleanup_free_ char *own = NULL;
-    char own_block[TRACKER_BLOCK_MAX + 1], scope[TRACKER_SCOPE_MAX + 1];
-    if (proc_cgroup_read(&own, (uint32_t)getpid()) < 0 ||
-        !cgroup_locate(&cgroup->tracker, own, own_block, scope) || strcmp(own_block, block) != 0)
-        return true;
-    return cgroupfs_move(cgroup->home, (uint32_t)getpid()) == 0;
-}
-
-static int kill_all(struct tracker *tracker, struct tracker_op *op)
-{
-    char path[TRACKER_PATH_MAX];
-    int r = directory_of(tracker, op->block, op->scope, path);
-    if (r == 0)
-        r = step_aside((struct cgroup_tracker *)tracker, op->block) ? kill_thoroughly(path)
-                                                                    : cgroupfs_kill_each(path);
-    return r < 0
-               ? wps_error_system(&op->error, r, "cannot kill the processes of block %s", op->block)
-               : 0;
-}
-
-/* The descriptor is taken first, then it is looked whether what it stands for is in there, so that
- * nobody else is signalled. */
-static int signal_one(struct tracker *tracker, struct tracker_op *op, uint32_t pid)
-{
-    _cleanup_free_ char *path = NULL;
-    char block[TRACKER_BLOCK_MAX + 1], scope[TRACKER_SCOPE_MAX + 1];
-    if (pid <= 1 || pid == (uint32_t)getpid() || tracker_has_pid(op, pid))
-        return 0;
-    _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (pidfd < 0 || proc_cgroup_read(&path, pid) < 0 ||
-        !cgroup_locate(tracker, path, block, scope) || strcmp(block, op->block) != 0 ||
-        !tracker_covers(op->scope, text_of(scope)) ||
-        syscall(SYS_pidfd_send_signal, pidfd, op->signal, NULL, 0) < 0)
-        return 0;
-    return tracker_add_pid(op, pid);
-}
-
-/* Rounds until one finds nobody new: who was born meanwhile is signalled too. */
-static int signal_rounds(struct tracker *tracker, struct tracker_op *op, const char *path)
-{
-    for (int round = 0; round < SIGNAL_ROUNDS; round++) {
-        _cleanup_free_ uint32_t *pids = NULL;
-        size_t n = 0, before = op->n_pids;
-        int r = cgroupfs_members(path, &pids, &n);
-        for (size_t i = 0; r == 0 && i < n; i++)
-            r = signal_one(tracker, op, pids[i]);
-        if (r < 0 || op->n_pids == before)
-            return r;
-    }
-    return 0;
-}
-
-static int signal_all(struct tracker *tracker, struct tracker_op *op)
-{
-    char path[TRACKER_PATH_MAX];
-    int r = directory_of(tracker, op->block, op->scope, path);
-    r = r < 0 ? r : signal_rounds(tracker, op, path);
-    if (r == 0 && op->thaws)
-        r = cgroupfs_freeze(path, false, 0);
-    return r < 0 ? wps_error_system(&op->error, r, "cannot signal the processes of block %s",
-                                    op->block)
-                 : 0;
-}
-
-static int freeze(struct tracker *tracker, struct tracker_op *op)
-{
-    char path[TRACKER_PATH_MAX];
-    bool frozen = op->kind == TRACKER_FREEZE;
-    int r = directory_of(tracker, op->block, op->scope, path);
-    r = r < 0 ? r : cgroupfs_freeze(path, frozen, FREEZE_WAIT_MS);
-    return r < 0 ? wps_error_system(&op->error, r, "cannot %s block %s", frozen ? "freeze" : "thaw",
-                                    op->block)
-                 : 0;
-}
-
 static int watch(struct tracker *tracker, struct tracker_op *op)
 {
     char path[TRACKER_PATH_MAX];
-    int r = directory_of(tracker, op->block, op->scope, path);
+    int r = cgroup_directory(tracker, op->block, op->scope, path);
     if (r == 0 && strlen(path) + sizeof "/cgroup.events" > sizeof path)
         r = -ENAMETOOLONG;
     if (r < 0)
@@ -353,8 +245,8 @@ static int watch(struct tracker *tracker, struct tracker_op *op)
 static int remove_block(struct tracker *tracker, struct tracker_op *op)
 {
     char path[TRACKER_PATH_MAX];
-    int r = directory_of(tracker, op->block, op->scope, path);
-    r = r < 0 ? r : cgroupfs_remove(path, REMOVE_PATIENCE_MS);
+    int r = cgroup_directory(tracker, op->block, op->scope, path);
+    r = r < 0 ? r : cgroupfs_remove(path, CGROUP_REMOVE_PATIENCE_MS);
     return r < 0 && r != -ENOENT
                ? wps_error_system(&op->error, r, "cannot remove the cgroup %s", path)
                : 0;
@@ -392,7 +284,7 @@ static int list_scopes_in(struct tracker *tracker, struct tracker_op *op, char *
     size_t size = strlen(scope);
     if (level == TRACKER_LEVELS)
         return 0;
-    int r = directory_of(tracker, op->block, scope, path);
+    int r = cgroup_directory(tracker, op->block, scope, path);
     if (r < 0)
         return r;
     _cleanup_closedir_ DIR *directory = opendir(path);
@@ -487,7 +379,7 @@ static int assign(struct tracker *tracker, struct tracker_op *op)
 {
     struct cgroup_tracker *cgroup = (struct cgroup_tracker *)tracker;
     char directory[TRACKER_PATH_MAX];
-    int r = directory_of(tracker, op->block, op->scope, directory);
+    int r = cgroup_directory(tracker, op->block, op->scope, directory);
     if (r < 0)
         return wps_error_system(&op->error, r, "data.scope");
     r = assignable_check(op->pid, op->start_ticks, op->client_uid,
@@ -515,12 +407,12 @@ static int cgroup_run(struct tracker *tracker, struct tracker_op *op)
     case TRACKER_SCAN:
         return scan(tracker, op);
     case TRACKER_KILL:
-        return kill_all(tracker, op);
+        return cgroup_kill(tracker, op);
     case TRACKER_SIGNAL:
-        return signal_all(tracker, op);
+        return cgroup_signal(tracker, op);
     case TRACKER_FREEZE:
     case TRACKER_THAW:
-        return freeze(tracker, op);
+        return cgroup_freeze(tracker, op);
     case TRACKER_WATCH:
         return watch(tracker, op);
     case TRACKER_REMOVE:
@@ -531,142 +423,6 @@ static int cgroup_run(struct tracker *tracker, struct tracker_op *op)
         break; /* the same for all trackers: tracker.c */
     }
     return -ENOTSUP;
-}
-
-/* ---- opening ---- */
-
-/* One name per instance, so that brokers side by side do not meet, and the same one again after a
- * restart (FNV-1a, for spreading only). */
-static uint64_t hash_of(const char *text)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (; *text; text++)
-        hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
-static int find_root(struct cgroup_tracker *cgroup, const struct tracker_options *options,
-                     struct wps_error *error)
-{
-    _cleanup_free_ char *directory = NULL, *path = NULL;
-    int r = cgroupfs_own(&directory, &path, error);
-    if (r < 0)
-        return r;
-    /* Where the root is elsewhere, its path in the hierarchy is learned from the trial child. */
-    const char *where =
-        options->cgroup_root && *options->cgroup_root ? options->cgroup_root : directory;
-    if (snprintf(cgroup->tracker.root_path, sizeof cgroup->tracker.root_path,
-                 "%s/proctrack-%016llx", where, (unsigned long long)hash_of(options->instance)) >=
-        (int)sizeof cgroup->tracker.root_path)
-        return wps_error_set(error, -ENAMETOOLONG, "the cgroup root's path is too long");
-    r = make_directory(cgroup->tracker.root_path, error);
-    if (r == -EACCES || r == -EPERM || r == -EROFS)
-        return wps_error_set(error, r,
-                             "may not make cgroups in %s: run as root, or in a cgroup that is "
-                             "delegated (systemd: Delegate=yes), or set cgroup-root",
-                             where);
-    if (r < 0)
-        return r;
-    cgroup->tracker.root_fd = open(cgroup->tracker.root_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (cgroup->tracker.root_fd < 0)
-        return wps_error_system(error, -errno, "cannot open %s", cgroup->tracker.root_path);
-    bool inside =
-        strncmp(directory, cgroup->tracker.root_path, strlen(cgroup->tracker.root_path)) == 0;
-    cgroup->home = inside ? strdup(where) : take_ptr(directory);
-    return cgroup->home ? 0 : wps_error_set(error, -ENOMEM, "out of memory");
-}
-
-/* Learns the root's path in the hierarchy from where a child in `directory` says it is. */
-static int learn_path(struct cgroup_tracker *cgroup, uint32_t pid, const char *name,
-                      struct wps_error *error)
-{
-    _cleanup_free_ char *path = NULL;
-    int r = proc_cgroup_read(&path, pid);
-    if (r < 0)
-        return wps_error_system(error, r, "cannot read the cgroup of a trial child");
-    size_t size = strlen(path), tail = strlen(name);
-    if (size <= tail || strcmp(path + size - tail, name) != 0)
-        return wps_error_set(error, -EXDEV,
-                             "a trial child is in %s and not in the cgroup it was "
-                             "put into",
-                             path);
-    path[size - tail - 1] = '\0';
-    free(cgroup->root_in_hierarchy);
-    cgroup->root_in_hierarchy = take_ptr(path);
-    return 0;
-}
-
-/* Puts a child in, sees it there, ends it. */
-static int try_child(struct cgroup_tracker *cgroup, const char *directory, const char *name,
-                     struct wps_error *error)
-{
-    struct probe probe = {0};
-    _cleanup_close_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return wps_error_system(error, -errno, "cannot open %s", directory);
-    int r = probe_start(&probe, fd, error);
-    if (r < 0)
-        return r;
-    r = learn_path(cgroup, (uint32_t)probe.pid, name, error);
-    if (r == 0 && (r = cgroupfs_kill(directory)) < 0)
-        wps_error_system(error, r, "cannot kill through %s", directory);
-    if (r < 0) {
-        probe_end(&probe);
-        return r;
-    }
-    int status = 0;
-    while (waitpid(probe.pid, &status, __WALL) < 0 && errno == EINTR)
-        ;
-    close(probe.go);
-    close(probe.pidfd);
-    if (!WIFSIGNALED(status))
-        return wps_error_set(error, -EBADMSG, "a trial child was not ended by its cgroup");
-    return 0;
-}
-
-static int try_it(struct cgroup_tracker *cgroup, struct wps_error *error)
-{
-    char directory[TRACKER_PATH_MAX + 32], name[32];
-    snprintf(name, sizeof name, "trial-%d", (int)gettid());
-    snprintf(directory, sizeof directory, "%s/%s", cgroup->tracker.root_path, name);
-    int r = make_directory(directory, error);
-    if (r < 0)
-        return r;
-    r = try_child(cgroup, directory, name, error);
-    int removed = cgroupfs_remove(directory, REMOVE_PATIENCE_MS);
-    if (r == 0 && removed < 0)
-        return wps_error_system(error, removed, "cannot remove the cgroup %s", directory);
-    return r;
-}
-
-static void cgroup_close(struct tracker *tracker)
-{
-    struct cgroup_tracker *cgroup = (struct cgroup_tracker *)tracker;
-    if (tracker->root_fd >= 0) {
-        close(tracker->root_fd);
-        rmdir(tracker->root_path); /* stays where blocks are kept for the next start */
-    }
-    free(cgroup->root_in_hierarchy);
-    free(cgroup->home);
-    free(cgroup);
-}
-
-static int cgroup_open(const struct tracker_options *options, struct tracker **ret,
-                       struct wps_error *error)
-{
-    struct cgroup_tracker *cgroup = calloc(1, sizeof *cgroup);
-    if (!cgroup)
-        return wps_error_set(error, -ENOMEM, "out of memory");
-    cgroup->tracker.class = &tracker_cgroup;
-    cgroup->tracker.root_fd = -1;
-    int r = find_root(cgroup, options, error);
-    r = r < 0 ? r : try_it(cgroup, error);
-    if (r < 0) {
-        cgroup_close(&cgroup->tracker);
-        return r;
-    }
-    *ret = &cgroup->tracker;
-    return 0;
 }
 
 const struct tracker_class tracker_cgroup = {

@@ -94,6 +94,14 @@ class StopTree(EndsCase):
         self.assertEqual((reply["exited"], reply["killed"], reply["survivors"]), (0, 0, []))
         self.assertEqual(self.stop(block, scope="never/made")["survivors"], [])
 
+    def test_a_sub_scope_that_is_made_while_it_is_stopped_does_not_stay_behind(self) -> None:
+        for _ in range(20):
+            block = self.block()
+            scope = {"block_id": block.id, "scope": "bg/1"}
+            self.ask_all([{"command": "stop_tree", "data": scope | {"grace_ms": 0}},
+                          {"command": "ensure_tracker", "data": scope}] * 3)
+            self.assertIs(block.remove()["ok"], True)
+
     def test_a_sub_scope_is_stopped_alone(self) -> None:
         block = self.block()
         (main,) = self.members(block, "hold")

@@ -13,8 +13,8 @@
 #include <sys/epoll.h>
 
 #include "plugin/clock.h"
+#include "plugin/intake.h"
 #include "plugin/lives.h"
-#include "plugin/loop.h"
 #include "plugin/publish.h"
 #include "plugin/strangers.h"
 
@@ -306,7 +306,7 @@ struct scope *bench_scope(struct bench *bench, struct block *block, const char *
 void bench_event(struct bench *bench, const struct feed_event *event)
 {
     fake_feed_say(bench->module.feed, event);
-    loop_drain_feed(&bench->module);
+    intake_drain(&bench->module);
     cr_assert(fake_feed_said(bench->module.feed));
 }
 
@@ -317,7 +317,7 @@ void bench_lose(struct bench *bench, unsigned n)
 
 void bench_drain(struct bench *bench)
 {
-    loop_drain_feed(&bench->module);
+    intake_drain(&bench->module);
 }
 
 static void reap_until(struct bench *bench, unsigned left)

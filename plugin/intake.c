@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Taking in what the feed tells, and looking where it cannot see. */
+
+#include "plugin/intake.h"
+
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "plugin/clock.h"
+#include "plugin/lives.h"
+#include "plugin/publish.h"
+#include "plugin/scan.h"
+#include "plugin/setup.h"
+#include "plugin/snapshot.h"
+
+enum {
+    DRAIN = 4096,          /* events at a time, then others get their turn */
+    DRAINS_MAX = 64,       /* so many times that, where all that is there is wanted */
+    FEED_RETRY_MS = 500,   /* between two tries, where no feed can be opened */
+    ACTIVE_SCAN_MS = 2000, /* how often at most a feed without places looks for moves */
+    WIDE_SCAN_MS = 30000,  /* and in blocks in which nothing happens itself */
+    CHECK_MS = 100,        /* how often at most it is asked whether a feed still is subscribed */
+};
+
+static void note_loss(struct module *module)
+{
+    uint64_t lost = feed_lost(module->feed);
+    if (lost == module->lost_seen)
+        return;
+    uint64_t now = lost - module->lost_seen;
+    module->lost_seen = lost;
+    module->counters.feed_lost += now;
+    module_log(module, WPS_LOG_WARNING, "feed %s lost %llu events: every block is scanned",
+               feed_name(module->feed), (unsigned long long)now);
+    scan_after_loss(module, "overflow", now);
+}
+
+static void scan_now(struct module *module, uint64_t now)
+{
+    sd_event_source_set_enabled(module->scan_timer, SD_EVENT_OFF);
+    module->next_scan_ns = now + ACTIVE_SCAN_MS * NS_PER_MS;
+    if (now < module->next_wide_scan_ns) {
+        scan_active(module);
+        return;
+    }
+    module->next_wide_scan_ns = now + WIDE_SCAN_MS * NS_PER_MS;
+    scan_all(module);
+}
+
+static void arm_scan(struct module *module, uint64_t due_ns)
+{
+    int enabled = SD_EVENT_OFF;
+    uint64_t armed_us = UINT64_MAX;
+    sd_event_source_get_enabled(module->scan_timer, &enabled);
+    sd_event_source_get_time(module->scan_timer, &armed_us);
+    if (enabled != SD_EVENT_OFF && armed_us <= due_ns / 1000 + 1)
+        return;
+    sd_event_source_set_time(module->scan_timer, due_ns / 1000 + 1);
+    sd_event_source_set_enabled(module->scan_timer, SD_EVENT_ONESHOT);
+}
+
+/* A feed that sees births but no places finds moves and strays by scans, and those only while
+ * things happen: in a block soon, elsewhere on the machine rarely. One at once, and, for what
+ * happened since, one when the next may be. */
+static void scan_when_active(struct module *module)
+{
+    uint64_t now = monotonic_ns(), due = module->next_wide_scan_ns;
+    if (feed_traits(module->feed) & (FEED_TELLS_PLACES | FEED_WANTS_SCANS))
+        return;
+    if ((module->any_active || snapshot_is_needed(module)) && module->next_scan_ns < due)
+        due = module->next_scan_ns;
+    if (now >= due)
+        scan_now(module, now);
+    else
+        arm_scan(module, due);
+}
+
+void intake_scan_in(struct module *module, uint64_t ms)
+{
+    arm_scan(module, monotonic_ns() + ms * NS_PER_MS);
+}
+
+int intake_on_scan_timer(sd_event_source *source, uint64_t now_us, void *context)
+{
+    (void)source, (void)now_us;
+    scan_now(context, monotonic_ns());
+    return 0;
+}
+
+static void on_event(void *context, const struct feed_event *event)
+{
+    struct module *module = context;
+    module->counters.feed_events++;
+    note_loss(module);
+    if (event->kind == FEED_SCAN_DUE)
+        scan_all(module);
+    else
+        lives_take(module, event);
+}
+
+/* It cannot be read any more: another one, and a look at everything. */
+static void replace_feed(struct module *module, int result)
+{
+    struct wps_error error = {"it cannot be watched"};
+    struct block *block, *next;
+    module_log(module, WPS_LOG_ERROR, "feed %s died: %s", feed_name(module->feed),
+               strerror(-result));
+    module->feed_source = sd_event_source_disable_unref(module->feed_source);
+    feed_close(&module->feed);
+    module->lost_seen = 0;
+    module->counters.feed_restarts++;
+    while (setup_feed(module, &error) < 0 || intake_open(module) < 0) {
+        /* Better another one than none, and poll works wherever descriptors can be made. */
+        module_log(module, WPS_LOG_ERROR, "no feed works now, trying again: %s", error.message);
+        module->options.feed[0] = '\0';
+        feed_close(&module->feed);
+        poll(&(struct pollfd){.fd = -1}, 1, FEED_RETRY_MS);
+    }
+    setup_confidence(module);
+    setup_log(module);
+    HASH_ITER (by_id, module->registry.blocks, block, next)
+        if (block->state != BLOCK_MAKING)
+            publish_block_changed(module, block);
+    lives_watch_all(module);
+    scan_after_loss(module, "feed_restarted", 0);
+}
+
+static int drain(struct module *module)
+{
+    uint64_t events = module->counters.feed_events;
+    int n = feed_drain(module->feed, DRAIN, on_event, module);
+    if (n < 0) {
+        replace_feed(module, n);
+        return 0;
+    }
+    note_loss(module);
+    if (module->counters.feed_events != events)
+        scan_when_active(module);
+    return n;
+}
+
+/* A feed whose subscription was taken away wakes nobody. So it is checked whenever something else
+ * does: a request, an answer of a worker, a mark. Never because the feed woke us: two modules on
+ * one machine would keep each other awake with their checks.
+ *
+ * All is taken in, and not only one turn's share: a scan that is told of next would otherwise end
+ * who ended without the status that waits in the feed. What comes meanwhile is more than can be
+ * waited for only where the kernel outruns us for that long. */
+void intake_drain(struct module *module)
+{
+    uint64_t now = monotonic_ns();
+    if (now >= module->next_check_ns) {
+        module->next_check_ns = now + CHECK_MS * NS_PER_MS;
+        feed_check(module->feed);
+    }
+    for (int i = 0; i < DRAINS_MAX && drain(module) >= DRAIN; i++)
+        ;
+}
+
+static int on_feed(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+    struct module *module = context;
+    (void)source, (void)fd, (void)events;
+    int n = drain(module);
+    gather_count(&module->gather, (unsigned)n);
+    if (n < DRAIN)
+        gather_wait(&module->gather);
+    return 0;
+}
+
+int intake_open(struct module *module)
+{
+    return sd_event_add_io(module->event, &module->feed_source, feed_fd(module->feed), EPOLLIN,
+                           on_feed, module);
+}
