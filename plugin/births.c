@@ -147,6 +147,7 @@ struct process *lives_make_from(struct module *module, struct scope *scope,
         return NULL;
     process->start_ns = start_ns;
     process->start_is_rough = !event->start_ns;
+    process->changed_ns = event->time_ns; /* a scan that began behind its birth can miss it */
     process->parent_pid = event->parent;
     return process;
 }
