@@ -143,18 +143,25 @@ static int drain(struct module *module)
 
 /* A feed whose subscription was taken away wakes nobody. So it is checked whenever something else
  * does: a request, an answer of a worker, a mark. Never because the feed woke us: two modules on
- * one machine would keep each other awake with their checks.
- *
- * All is taken in, and not only one turn's share: a scan that is told of next would otherwise end
- * who ended without the status that waits in the feed. What comes meanwhile is more than can be
- * waited for only where the kernel outruns us for that long. */
-void intake_drain(struct module *module)
+ * one machine would keep each other awake with their checks. */
+static void check(struct module *module)
 {
     uint64_t now = monotonic_ns();
-    if (now >= module->next_check_ns) {
-        module->next_check_ns = now + CHECK_MS * NS_PER_MS;
-        feed_check(module->feed);
-    }
+    if (now < module->next_check_ns)
+        return;
+    module->next_check_ns = now + CHECK_MS * NS_PER_MS;
+    feed_check(module->feed);
+}
+
+void intake_drain(struct module *module)
+{
+    check(module);
+    drain(module);
+}
+
+void intake_drain_all(struct module *module)
+{
+    check(module);
     for (int i = 0; i < DRAINS_MAX && drain(module) >= DRAIN; i++)
         ;
 }

@@ -13,8 +13,14 @@
 /* Watches the module's feed in the loop. */
 int intake_open(struct module *module);
 
-/* Takes in what the feed has at this moment, so that what is answered next agrees with it. */
+/* Takes in what the feed has at this moment, so that what is answered next agrees with it; where it
+ * has more than one turn's share, only that: who asks for an end is not to wait for a storm's. */
 void intake_drain(struct module *module);
+
+/* Takes in all of it, and not only one turn's share: a scan that is told of next would otherwise
+ * end who ended without the status that waits in the feed. Only a kernel that outruns us for long
+ * leaves something. */
+void intake_drain_all(struct module *module);
 
 /* A feed without places: the blocks are looked at again for what it may have told by then. */
 void intake_scan_in(struct module *module, uint64_t ms);

@@ -59,7 +59,7 @@ static int on_workers(sd_event_source *source, int fd, uint32_t events, void *co
 {
     struct module *module = context;
     (void)source, (void)fd, (void)events;
-    intake_drain(module); /* what happened before an answer is taken in before it */
+    intake_drain_all(module); /* what happened before an answer is taken in before it */
     workers_reap(module->workers);
     return 0;
 }
