@@ -12,7 +12,7 @@ target_include_directories(wps_plugin INTERFACE
     $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/wps>)
 
 install(TARGETS wpsd proctrack_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(TARGETS proctrack LIBRARY DESTINATION ${WPS_PLUGIN_DIR})
+install(TARGETS proctrack_module LIBRARY DESTINATION ${WPS_PLUGIN_DIR})
 # The module looks for it beside itself.
 install(TARGETS proctrack-keeper RUNTIME DESTINATION ${WPS_PLUGIN_DIR})
 install(FILES broker_shim/wps_plugin.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/wps)
