@@ -121,11 +121,14 @@ static void become(struct process *process)
 
 /* ---- questions ---- */
 
+/* The settle time is counted from the birth, of which we may learn late. */
 static void arm_settle(struct module *module, struct process *process)
 {
     bool first = TAILQ_EMPTY(&module->settling);
+    uint64_t settle = module->options.settle_ms * NS_PER_MS, now = boottime_ns();
+    uint64_t age = now > process->changed_ns ? now - process->changed_ns : 0;
     untime(module, process);
-    process->due_ns = monotonic_ns() + module->options.settle_ms * NS_PER_MS;
+    process->due_ns = monotonic_ns() + (age < settle ? settle - age : 0);
     TAILQ_INSERT_TAIL(&module->settling, process, timed);
     if (first)
         lives_set_timer(module->settle_timer, process->due_ns);
