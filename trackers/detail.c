@@ -19,7 +19,7 @@
 
 #include "base/cleanup.h"
 
-enum { PATH_ROOM = 64, TASKS_LOOKED_AT = 256, ARGV_LOOKS = 4 };
+enum { PATH_ROOM = 64, THREADS_LOOKED_AT = 256, ARGV_LOOKS = 4 };
 
 static void path_of(char path[static PATH_ROOM], uint32_t pid, const char *file)
 {
@@ -31,14 +31,11 @@ static void path_of(char path[static PATH_ROOM], uint32_t pid, const char *file)
 /* A leader that left has no files any more, while the threads that live on have. 0: none lives. */
 static uint32_t find_living_thread(uint32_t pid, char *ret_state)
 {
-    char path[PATH_ROOM];
-    path_of(path, pid, "task");
-    _cleanup_closedir_ DIR *tasks = opendir(path);
-    struct dirent *entry;
-    for (int i = 0; i < TASKS_LOOKED_AT && tasks && (entry = readdir(tasks)); i++) {
+    _cleanup_closedir_ DIR *threads = proc_threads(pid);
+    uint32_t tid;
+    for (int i = 0; i < THREADS_LOOKED_AT && (tid = proc_next_thread(threads)); i++) {
         struct proc_stat stat;
-        uint32_t tid = (uint32_t)strtoul(entry->d_name, NULL, 10);
-        if (tid && proc_stat_read(&stat, tid) == 0 && stat.state != 'Z' && stat.state != 'X') {
+        if (proc_stat_read(&stat, tid) == 0 && stat.state != 'Z' && stat.state != 'X') {
             *ret_state = stat.state;
             return tid;
         }

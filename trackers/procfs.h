@@ -11,6 +11,7 @@
  * `cmdline`, `environ` and `cgroup` can wait: only worker threads do that.
  */
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -85,6 +86,14 @@ int proc_uid_read(uid_t *ret_uid, uint32_t pid);
 
 /* All pids in /proc, unsorted; the array is the caller's to free. */
 int proc_list(uint32_t **ret_pids, size_t *ret_n);
+
+/* Begins to go through the threads of a process. The caller closes it (closedir); null with errno.
+ */
+DIR *proc_threads(uint32_t pid);
+
+/* The next one's number, which leads into /proc as a pid does; 0: there are no more. `threads` may
+ * be null: then there are none. */
+uint32_t proc_next_thread(DIR *threads);
 
 /* Children of a process, of all its threads, as the kernel links them now; appended to the caller's
  * array, which is grown as needed. 0 also where it is gone. -ENOSYS: this kernel has no
