@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +18,7 @@
 
 #include "base/cleanup.h"
 
-enum { PATH_ROOM = 64, THREADS_LOOKED_AT = 256, ARGV_LOOKS = 4 };
+enum { PATH_ROOM = 64, THREADS_LOOKED_AT = 256 };
 
 static void path_of(char path[static PATH_ROOM], uint32_t pid, const char *file)
 {
@@ -211,12 +210,9 @@ int detail_read_argv(struct detail *detail, size_t max)
     bool cut = false;
     if (!argv)
         return -ENOMEM;
-    ssize_t size = proc_argv_read(argv, max, detail->alive_as, &cut);
-    /* In the middle of exec there is none for a moment. What has no program never has one. */
-    for (int look = 0; size == 0 && detail->exe && look < ARGV_LOOKS; look++) {
-        poll(NULL, 0, 1);
-        size = proc_argv_read(argv, max, detail->alive_as, &cut);
-    }
+    ssize_t size = detail->exe /* what has no program never has an argv */
+                       ? proc_argv_read_patiently(argv, max, detail->alive_as, &cut)
+                       : proc_argv_read(argv, max, detail->alive_as, &cut);
     if (size < 0)
         return (int)size;
     if (!is_same(detail))

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@
 
 #define PF_KTHREAD 0x00200000
 
-enum { CLOCK_TRIES = 8 };
+enum { ARGV_LOOKS = 4, CLOCK_TRIES = 8 };
 
 /* Reads a file of /proc whole, up to `room` bytes. A process that is gone is -ESRCH, however the
  * kernel says it. */
@@ -170,6 +171,16 @@ ssize_t proc_argv_read(char *argv, size_t room, uint32_t pid, bool *ret_cut)
     while (used > 0 && argv[used - 1] == '\0')
         used--;
     return size - used >= PADDING ? used : size;
+}
+
+ssize_t proc_argv_read_patiently(char *argv, size_t room, uint32_t pid, bool *ret_cut)
+{
+    ssize_t size = proc_argv_read(argv, room, pid, ret_cut);
+    for (int look = 0; size == 0 && look < ARGV_LOOKS; look++) {
+        poll(NULL, 0, 1);
+        size = proc_argv_read(argv, room, pid, ret_cut);
+    }
+    return size;
 }
 
 ssize_t proc_argv_read_by_threads(char argv[static PROC_ARGV_MAX], uint32_t pid, bool *ret_cut)

@@ -62,6 +62,10 @@ uint64_t proc_rss_bytes(uint32_t pid);
  * -ESRCH. */
 ssize_t proc_argv_read(char *argv, size_t room, uint32_t pid, bool *ret_cut);
 
+/* The same for one that has a program. In the middle of exec it has no argv for a moment: so an
+ * empty one is looked at four times more, a millisecond apart. */
+ssize_t proc_argv_read_patiently(char *argv, size_t room, uint32_t pid, bool *ret_cut);
+
 /* The same by way of its other threads, for one whose leader left: the kernel shows nothing of a
  * process at its leader then. 0 where none of them has any. */
 ssize_t proc_argv_read_by_threads(char argv[static PROC_ARGV_MAX], uint32_t pid, bool *ret_cut);
