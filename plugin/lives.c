@@ -301,6 +301,31 @@ static void hold_back(struct module *module, struct process *process, const stru
     process->state = to->actions & LIFE_END ? LIFE_DYING : LIFE_READING;
 }
 
+/* The actions that are events, in the order in which a reader may have them. */
+static void tell(struct module *module, struct process *process, const struct life_news *input,
+                 unsigned actions)
+{
+    if (actions & LIFE_ADD)
+        add(module, process, input);
+    if (actions & LIFE_RENEW) {
+        drop_stale(process);
+        become(process);
+        publish_exec(module, process, rss_now(module, process, input), input->by_scan);
+        free_children(module, process);
+    }
+    if (actions & LIFE_CHANGE) {
+        publish_changed(module, process, input->by_scan);
+        waits_look_soon(module); /* it may have left a sub-scope */
+    }
+    if (actions & LIFE_END) {
+        remember_end(module, process);
+        waits_count_end(module, process);
+        publish_exited(module, process, input->by_scan);
+    }
+    if (actions & LIFE_ESCAPE)
+        publish_escaped(module, process, input->reason, input->where);
+}
+
 void lives_step(struct module *module, struct process *process, const struct life_news *input)
 {
     struct life_step to = life_next(process->state, input->input);
@@ -332,25 +357,7 @@ void lives_step(struct module *module, struct process *process, const struct lif
         arm_settle(module, process);
     if (to.actions & LIFE_ASK)
         ask(module, process);
-    if (to.actions & LIFE_ADD)
-        add(module, process, input);
-    if (to.actions & LIFE_RENEW) {
-        drop_stale(process);
-        become(process);
-        publish_exec(module, process, rss_now(module, process, input), input->by_scan);
-        free_children(module, process);
-    }
-    if (to.actions & LIFE_CHANGE) {
-        publish_changed(module, process, input->by_scan);
-        waits_look_soon(module); /* it may have left a sub-scope */
-    }
-    if (to.actions & LIFE_END) {
-        remember_end(module, process);
-        waits_count_end(module, process);
-        publish_exited(module, process, input->by_scan);
-    }
-    if (to.actions & LIFE_ESCAPE)
-        publish_escaped(module, process, input->reason, input->where);
+    tell(module, process, input, to.actions);
     if (to.actions & LIFE_FORGET)
         lives_forget(module, process, was_told || (to.actions & LIFE_ADD));
 }

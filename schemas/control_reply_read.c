@@ -369,6 +369,12 @@ static int read_survivor(void *item, const msgpack_object *object, const char *p
     return 0;
 }
 
+static int read_survivors(struct survivor **ret, size_t *ret_n, const msgpack_object *survivors,
+                          struct wps_error *error)
+{
+    return read_array(ret, ret_n, survivors, "data.survivors", sizeof **ret, read_survivor, error);
+}
+
 struct remove_keys {
     struct remove_reply reply;
     const msgpack_object *survivors;
@@ -387,8 +393,7 @@ int remove_reply_read(struct remove_reply *ret, const msgpack_object *data, stru
     int result = wire_read(data, "data", remove_fields, COUNT(remove_fields), &keys, NULL, error);
     if (result < 0)
         return result;
-    result = read_array(&keys.reply.survivors, &keys.reply.n_survivors, keys.survivors,
-                        "data.survivors", sizeof *keys.reply.survivors, read_survivor, error);
+    result = read_survivors(&keys.reply.survivors, &keys.reply.n_survivors, keys.survivors, error);
     if (result == 0)
         *ret = keys.reply;
     return result;
@@ -416,8 +421,7 @@ int stop_reply_read(struct stop_reply *ret, const msgpack_object *data, struct w
     int result = wire_read(data, "data", stop_fields, COUNT(stop_fields), &keys, NULL, error);
     if (result < 0)
         return result;
-    result = read_array(&keys.reply.survivors, &keys.reply.n_survivors, keys.survivors,
-                        "data.survivors", sizeof *keys.reply.survivors, read_survivor, error);
+    result = read_survivors(&keys.reply.survivors, &keys.reply.n_survivors, keys.survivors, error);
     if (result == 0)
         *ret = keys.reply;
     return result;
