@@ -234,14 +234,15 @@ static bool look(struct wait *wait)
 /* Time is up. Who was not looked for outside yet is: so long the answer waits. */
 static void give_up(struct wait *wait)
 {
-    if (is_stop(wait) && !wait->is_naming)
+    if (is_stop(wait))
         begin_outside(wait, 0);
-    if (!wait->outside || outside_has_looked(wait->outside) || wait->is_naming) {
-        if (!wait->is_naming || outside_has_looked(wait->outside) ||
-            monotonic_ns() >= wait->deadline_ns)
-            answer(wait, false);
+    bool known = !wait->outside || outside_has_looked(wait->outside);
+    if (known || (wait->is_naming && monotonic_ns() >= wait->deadline_ns)) {
+        answer(wait, false);
         return;
     }
+    if (wait->is_naming)
+        return;
     wait->is_naming = true;
     wait->deadline_ns = monotonic_ns() + NAME_MS * NS_PER_MS;
     outside_look(wait->outside);
