@@ -8,6 +8,7 @@
 
 #include "plugin/assign.h"
 #include "plugin/clock.h"
+#include "plugin/escapees.h"
 #include "plugin/lives_impl.h"
 #include "plugin/scan.h"
 
@@ -130,6 +131,7 @@ struct process *lives_make(struct module *module, struct scope *scope, uint32_t 
         module->counters.out_of_memory++;
         return NULL;
     }
+    escapees_take_back(module, pid);
     process->start_ticks = start_ticks;
     process->start_ns = start_ticks * (NS_PER_SECOND / module->clock.ticks_per_second);
     process->changed_ns = boottime_ns();

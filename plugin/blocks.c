@@ -14,6 +14,7 @@
 #include "plugin/assign.h"
 #include "plugin/blocks_impl.h"
 #include "plugin/clock.h"
+#include "plugin/escapees.h"
 #include "plugin/expiry.h"
 #include "plugin/keeper.h"
 #include "plugin/publish.h"
@@ -26,10 +27,20 @@ struct block_version blocks_version(const struct block *block)
     return (struct block_version){text_of(block->epoch), block->seq};
 }
 
-struct confidence_view blocks_confidence(const struct module *module)
+struct confidence_view blocks_confidence(struct module *module, const struct block *block)
 {
-    return (struct confidence_view){text_of(module->confidence),
-                                    text_of(module->confidence_reason)};
+    struct confidence_view view = {text_of(module->confidence), text_of(module->confidence_reason)};
+    char doubt[ESCAPEES_REASON] = "";
+    if (block)
+        escapees_doubt(block, doubt);
+    if (!*doubt)
+        return view;
+    snprintf(module->doubt, sizeof module->doubt, "%s; otherwise %s", doubt,
+             module->confidence_reason);
+    view.confidence_reason = text_of(module->doubt);
+    if (text_is(view.confidence, "high"))
+        view.confidence = text_of("best_effort");
+    return view;
 }
 
 /* Unlike any epoch before it, of this broker or another. */
@@ -92,7 +103,7 @@ static void answer_ensure(struct module *module, struct block *block, struct ask
     struct ensure_reply reply = {
         .version = blocks_version(block),
         .created = created,
-        .confidence = blocks_confidence(module),
+        .confidence = blocks_confidence(module, block),
         .tracker = text_of(tracker_name(module->tracker)),
         .feed = text_of(feed_name(module->feed)),
     };
@@ -166,6 +177,7 @@ void blocks_unmake(struct module *module, struct block *block)
     char id[BLOCK_ID_MAX + 1];
     strcpy(id, block->id);
     publish_forget_block(module, block);
+    escapees_forget_block(module, block);
     expiry_claim(module, block);
     registry_remove_block(&module->registry, block);
     keeper_forget(module, text_of(id));

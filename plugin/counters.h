@@ -19,6 +19,9 @@
     X(processes_added)                                                                             \
     X(processes_exited)                                                                            \
     X(processes_escaped)                                                                           \
+    X(escapees_left_out) /* of them not remembered, because there were too many */                 \
+    X(outside_looks)     /* looks for what belongs to a block and is outside */                    \
+    X(outside_late)      /* of them held up by a process that cannot be read, begun anew */        \
     X(execs)                                                                                       \
     X(published)        /* events handed to the host */                                            \
     X(unpublished)      /* events that the host could not take */                                  \

@@ -9,6 +9,7 @@
 
 #include "plugin/assign.h"
 #include "plugin/clock.h"
+#include "plugin/escapees.h"
 #include "plugin/intake.h"
 #include "plugin/lives_impl.h"
 #include "plugin/snapshot.h"
@@ -66,6 +67,10 @@ static void seen_again(struct module *module, struct process *process, struct sc
         struct life_news seen = from_facts(LIFE_SEEN, facts, by_scan);
         lives_drive(module, process, &seen);
         return;
+    }
+    if (root && process->stray) { /* it was asked for */
+        process->stray = false;
+        escapees_count_stray(module, process->block, -1);
     }
     if (root && !process->root) {
         process->root = true;
@@ -125,7 +130,10 @@ static void seen_first(struct module *module, struct scope *scope,
     struct life_news seen = from_facts(LIFE_SEEN, facts, by_scan);
     if (by_scan)
         module->counters.scan_repairs++;
+    process->stray = facts->by_tag;
     lives_drive(module, process, &seen);
+    if (facts->by_tag) /* a process is not freed by being seen */
+        escapees_count_stray(module, scope->block, +1);
 }
 
 void lives_seen(struct module *module, struct scope *scope, const struct process_facts *facts,
@@ -139,7 +147,8 @@ void lives_seen(struct module *module, struct scope *scope, const struct process
         /* Where the kernel holds no places, what was assigned is where it was assigned to. */
         if (facts->read_ns < process->changed_ns && !(assigned && snapshot_is_needed(module)))
             return;
-        lives_left(module, process, assigned ? "reassigned" : "moved", (struct text){NULL, 0});
+        lives_left(module, process, assigned ? "reassigned" : "moved", (struct text){NULL, 0},
+                   true);
         process = NULL;
     }
     if (process) {
@@ -159,10 +168,11 @@ void lives_missed(struct module *module, struct process *process)
 }
 
 void lives_left(struct module *module, struct process *process, const char *reason,
-                struct text where)
+                struct text where, bool is_owned)
 {
     lives_drive(module, process,
-                &(struct life_news){.input = LIFE_LEAVE, .reason = reason, .where = where});
+                &(struct life_news){
+                    .input = LIFE_LEAVE, .reason = reason, .where = where, .is_owned = is_owned});
 }
 
 void lives_push_block(struct module *module, struct block *block)
@@ -200,7 +210,8 @@ static void on_checked(struct tracker_op *op, void *context)
         struct scope *scope = scope_of_path(module, facts->cgroup);
         if (!scope || scope->block != process->block)
             lives_left(module, process, "moved",
-                       facts->cgroup ? text_of(facts->cgroup) : (struct text){NULL, 0});
+                       facts->cgroup ? text_of(facts->cgroup) : (struct text){NULL, 0},
+                       scope != NULL);
         if (scope)
             lives_seen(module, scope, facts, false, true);
     }
@@ -261,8 +272,10 @@ static bool is_where_thought(struct module *module, struct process *process,
         return true;
     }
     lives_drive(module, process,
-                &(struct life_news){
-                    .input = LIFE_STRANGER, .reason = "moved", .where = text_of(facts->cgroup)});
+                &(struct life_news){.input = LIFE_STRANGER,
+                                    .reason = "moved",
+                                    .where = text_of(facts->cgroup),
+                                    .is_owned = scope != NULL});
     if (scope)
         lives_seen(module, scope, facts, false, false);
     return false;

@@ -6,6 +6,7 @@
 
 #include "plugin/blocks.h"
 #include "plugin/clock.h"
+#include "plugin/escapees.h"
 #include "plugin/lives_impl.h"
 #include "plugin/publish.h"
 #include "plugin/waits.h"
@@ -245,6 +246,7 @@ void lives_forget(struct module *module, struct process *process, bool told)
     if (process->in_freed)
         TAILQ_REMOVE(&module->freed, process, freed);
     struct block *block = process->block;
+    bool stray = process->stray;
     lives_unset_outsider(module, process);
     if (told) {
         block->n_told--;
@@ -252,6 +254,8 @@ void lives_forget(struct module *module, struct process *process, bool told)
             process->cpu_ns > process->cpu_seen_ns ? process->cpu_ns : process->cpu_seen_ns;
     }
     registry_remove_process(&module->registry, process);
+    if (stray)
+        escapees_count_stray(module, block, -1);
     lives_take_in_left_out(module);
     waits_look_soon(module);
     blocks_forgot(module, block);
@@ -322,8 +326,11 @@ static void tell(struct module *module, struct process *process, const struct li
         waits_count_end(module, process);
         publish_exited(module, process, input->by_scan);
     }
-    if (actions & LIFE_ESCAPE)
+    if (actions & LIFE_ESCAPE) {
         publish_escaped(module, process, input->reason, input->where);
+        if (!input->is_owned)
+            escapees_add(module, process);
+    }
 }
 
 void lives_step(struct module *module, struct process *process, const struct life_news *input)

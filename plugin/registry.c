@@ -61,7 +61,8 @@ struct block *registry_add_block(struct registry *registry, struct text id)
     SLIST_INIT(&block->scopes);
     TAILQ_INIT(&block->processes);
     TAILQ_INIT(&block->makers);
-    TAILQ_INIT(&block->removers);
+    LIST_INIT(&block->removers);
+    TAILQ_INIT(&block->escapees);
     TAILQ_INIT(&block->waiting);
     TAILQ_INIT(&block->listers);
     block->watch_fd = -1;

@@ -147,7 +147,7 @@ static void end_unseen(struct module *module, struct process *process)
     if (snapshot_is_needed(module))
         miss(module, process);
     else if (is_alive(process))
-        lives_left(module, process, "moved", (struct text){NULL, 0});
+        lives_left(module, process, "moved", (struct text){NULL, 0}, false);
     else
         lives_missed(module, process);
 }

@@ -264,14 +264,6 @@ class Clients(SystemCase):
             self.assertIn("data", reply)
         self.assertIs(self.control("list_block", **data)["tracked"], True, "ensured at the end")
 
-    def test_what_cannot_be_kept_is_not_promised(self) -> None:
-        block = self.block()
-        with self.refused("not_supported"):
-            self.control("remove", block_id=block.id, include_escaped=True)
-        with self.refused("not_supported"):
-            self.control("stop_tree", block_id=block.id, include_escaped=True)
-        self.assertIn(block.id, self.control("list_all_blocks")["block_ids"])
-
     def test_a_dealer_may_ask_a_hundred_times_before_it_reads(self) -> None:
         self.assertEqual(len(self.ask_all([{"command": "describe"}] * 100)), 100)
 
