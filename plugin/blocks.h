@@ -43,8 +43,8 @@ int blocks_adopt(struct module *module, struct wps_error *error);
  * broker. True when nothing is left to wait for. */
 bool blocks_end_all(struct module *module);
 
-/* Version and confidence, for replies. */
+/* Version and confidence, for replies and events; of a null block: of one with nothing special. */
 struct block_version blocks_version(const struct block *block);
-struct confidence_view blocks_confidence(const struct module *module);
+struct confidence_view blocks_confidence(const struct module *module, const struct block *block);
 
 #endif

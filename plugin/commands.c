@@ -38,8 +38,10 @@ static void describe(struct module *module, struct ask *ask)
         {"request_bytes", REQUEST_BYTES_MAX},
         {"request_depth", WIRE_DEPTH_MAX},
         {"blocks", module->options.max_blocks},
+        {"scopes", module->options.max_scopes},
         {"processes", module->options.max_processes},
         {"requests", module->options.max_requests},
+        {"descriptors", (uint64_t)module->fd_end},
         {"settle_ms", module->options.settle_ms},
         {"poll_ms", module->options.poll_ms},
         {"adopt_expire_ms", module->options.adopt_expire_ms},
@@ -50,7 +52,7 @@ static void describe(struct module *module, struct ask *ask)
         .version = text_of(PROCTRACK_VERSION),
         .tracker = text_of(tracker_name(module->tracker)),
         .feed = text_of(feed_name(module->feed)),
-        .confidence = blocks_confidence(module),
+        .confidence = blocks_confidence(module, NULL),
         .tried = tried,
         .n_tried = module->n_attempts,
         .limits = limits,
@@ -66,7 +68,7 @@ static void confidence_of(struct module *module, struct ask *ask)
     const struct confidence_view unknown = {text_of("none"), text_of("there is no such block")};
     confidence_reply_pack(control_reply(ask),
                           block ? blocks_version(block) : (struct block_version){0},
-                          block ? blocks_confidence(module) : unknown);
+                          block ? blocks_confidence(module, block) : unknown);
     control_send(ask);
 }
 
