@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import unittest
 from typing import Any
 
 import zmq
@@ -253,7 +252,3 @@ class FewDescriptors(LimitsCase):
         self.assertGreaterEqual(len(self.fill()[0]), len(made) - 8)
         for block_id in self.control("list_all_blocks")["block_ids"]:
             self.control("remove", block_id=block_id)
-
-
-if __name__ == "__main__":
-    unittest.main()

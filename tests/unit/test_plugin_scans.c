@@ -253,7 +253,7 @@ Test(scans, beyond_max_processes_nobody_is_listed_until_there_is_room)
     exits(2, 0);
     born(4, 1);
     execs(4, "d");
-    assert_story(bench, "exited 2 0; block-resync; added 4 d");
+    assert_story(bench, "exited 2 0; block-resync overflow; added 4 d");
 }
 
 Test(scans, a_long_command_is_cut_and_says_so)
