@@ -11,6 +11,7 @@
 #include "plugin/clock.h"
 #include "plugin/escapees.h"
 #include "plugin/intake.h"
+#include "plugin/limits.h"
 #include "plugin/lives_impl.h"
 #include "plugin/snapshot.h"
 
@@ -103,7 +104,9 @@ static bool still_lives(const struct module *module, const struct process_facts 
 static void watch(struct module *module, const struct process *process)
 {
     uint64_t tick_ns = NS_PER_SECOND / module->clock.ticks_per_second;
-    feed_watch(module->feed, process->pid, process->start_ticks * tick_ns);
+    int r = feed_watch(module->feed, process->pid, process->start_ticks * tick_ns);
+    if (r == -EMFILE)
+        limits_count(module, LIMIT_DESCRIPTORS); /* scans find its end */
 }
 
 void lives_watch_all(struct module *module)

@@ -111,7 +111,9 @@ static void close_started(struct process *process, const struct process *parent)
     if (!process->started_open)
         return;
     process->started_open = false;
-    process->started = parent->started || (lives_knows_command(parent) && parent->command->shell);
+    /* What the parent was can not be found out any more once it ended: as of one that was gone. */
+    process->started = parent->started || (lives_knows_command(parent) ? parent->command->shell
+                                                                       : parent->ended_ns != 0);
 }
 
 static void become(struct process *process)

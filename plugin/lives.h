@@ -39,6 +39,9 @@ void lives_check(struct module *module, const struct process *process);
 void lives_left(struct module *module, struct process *process, const char *reason,
                 struct text where, bool is_owned);
 
+/* A scan of the block is over: where there was room for all that it found, readers are told so. */
+void lives_all_found(struct module *module, struct block *block, uint64_t scan);
+
 /* The feed is a new one: it is told of all members. */
 void lives_watch_all(struct module *module);
 

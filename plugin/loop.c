@@ -16,6 +16,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/fd_budget.h"
 #include "plugin/blocks.h"
 #include "plugin/clock.h"
 #include "plugin/control.h"
@@ -138,6 +139,7 @@ static int make_all(struct module *module, struct wps_error *error)
 {
     init_lists(module);
     module->clock = proc_clock_now();
+    module->fd_end = fd_budget_end(module->options.reserve_descriptors);
     int r = workers_new(&module->workers, error);
     if (r < 0)
         return r;

@@ -17,6 +17,7 @@
  *   expiry     takes away adopted blocks that nobody wants
  *   control    the socket: envelopes, rights, limits
  *   commands   what each request does
+ *   limits     what is refused for being too much
  */
 
 #include <pthread.h>
@@ -113,6 +114,8 @@ struct module {
     uint64_t last_epoch;
     uint32_t own_pid; /* the broker's */
     bool left_out;    /* max-processes was reached: there may be members that are not listed */
+    char partial_reason[256]; /* what is said of a block with such members */
+    int fd_end;               /* base/fd_budget.h */
     LIST_HEAD(, assignment) assignments;
     struct escapee *escapees;      /* by pid: escapees.h */
     unsigned escapees_watched;     /* of them have a descriptor */

@@ -135,6 +135,11 @@ struct block {
     bool escapees_left_out; /* there were more than are remembered */
     uint32_t n_strays;      /* members that are `stray` */
     uint64_t gone_cpu_ns;   /* what those used that are in it no more, as far as that is known */
+    uint32_t n_scopes, n_scopes_making; /* sub-scopes, and those that workers are about to make */
+
+    uint32_t left_out; /* news that there was no room for, since readers were told to resync */
+    bool partial;      /* told: it may have members that are not listed */
+    uint64_t partial_scan; /* the first scan that can find them all */
 
     int watch_fd;           /* says when it may be empty; -1: none */
     struct module *module;  /* while it is being removed, for what follows */
@@ -196,6 +201,8 @@ void registry_remove_block(struct registry *registry, struct block *block);
 /* A sub-scope of a block by its name; null: none such. */
 struct scope *registry_scope(const struct block *block, struct text name);
 struct scope *registry_scope_at(const struct registry *registry, uint64_t place);
+/* How many levels of it would have to be made. */
+unsigned registry_scopes_missing(const struct block *block, struct text name);
 /* The sub-scope that a name falls into: itself, or the nearest one above it that was made; else the
  * default one. Null: out of memory. */
 struct scope *registry_scope_for(struct registry *registry, struct block *block, struct text name);

@@ -19,6 +19,7 @@
 #include "plugin/blocks_impl.h"
 #include "plugin/clock.h"
 #include "plugin/intake.h"
+#include "plugin/limits.h"
 #include "plugin/outside.h"
 #include "plugin/scan.h"
 #include "plugin/snapshot.h"
@@ -356,7 +357,7 @@ static void take_watch(struct wait *wait, struct tracker_op *op)
     wait->is_watched = true;
     int r = sd_event_add_io(wait->module->event, &wait->watch, wait->fd, EPOLLPRI, on_watch, wait);
     if (r < 0) {
-        refuse(wait, ERRORCODE_LIMIT, "cannot wait: there are no descriptors left");
+        control_refuse(release(wait), control_code_of(r), "cannot wait: %s", strerror(-r));
         return;
     }
     sd_event_source_set_enabled(wait->watch, SD_EVENT_OFF); /* look asks for it */
@@ -370,6 +371,8 @@ static void on_watched(struct tracker_op *op, void *context)
     if (wait && op->result == -ENOENT) { /* a sub-scope that was never made: nobody is there */
         wait->is_watched = true;
         waits_look_soon(module);
+    } else if (wait && op->result == -EMFILE) {
+        limits_refuse(module, release(wait), LIMIT_DESCRIPTORS);
     } else if (wait && op->result < 0) {
         refuse(wait, control_code_of(op->result), op->error.message);
     } else if (wait) {
@@ -390,7 +393,9 @@ static bool submit(struct wait *wait, enum tracker_op_kind kind,
     }
     op->tag = wait->number;
     op->signal = (int)request->signal;
-    op->thaws = true; /* what is frozen would not hear of it */
+    op->thaws = true;   /* what is frozen would not hear of it */
+    if (!is_stop(wait)) /* what ends processes may take of the reserve */
+        op->fd_end = wait->module->fd_end;
     blocks_submit(wait->module, wait->block, op);
     return true;
 }

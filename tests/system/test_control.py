@@ -302,24 +302,3 @@ class Clients(SystemCase):
         os.close(ready)
         os.waitpid(pid, 0)
         return unpack(body) or {}
-
-
-class FullRegistry(SystemCase):
-    """max-processes: what there is no room for is left out, killed with its block, and found when there is."""
-
-    options = {"max_processes": 20}
-
-    def test_whoever_was_left_out_is_listed_when_there_is_room(self) -> None:
-        if self.tracker != "cgroup":
-            self.skipTest("who is not known is no member here")
-        block = self.block()
-        crowd = [block.odd("hold") for _ in range(30)]
-        for odd in crowd:
-            odd.until("ready")
-        self.assertEqual(len(block.listed()), 20)
-        listed = set(block.listed())
-        for odd in [odd for odd in crowd if odd.pid in listed]:
-            odd.finish()
-        left = {odd.pid for odd in crowd if odd.pid not in listed}
-        block.watch.until(lambda: left <= set(block.listed()), "the left out are listed")
-        self.assertEqual(self.control("remove", block_id=block.id)["survivors"], [])
