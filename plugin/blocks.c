@@ -52,6 +52,7 @@ static void new_epoch(struct module *module, struct block *block)
     snprintf(block->epoch, sizeof block->epoch, "%" PRIx64 "-%" PRIx64,
              (uint64_t)module->clock.boot_ms ^ boottime_ns(), ++module->last_epoch);
     block->seq = 0;
+    block->created_at_ms = realtime_ms();
 }
 
 struct tracker_op *blocks_op(struct module *module, enum tracker_op_kind kind,

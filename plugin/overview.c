@@ -103,6 +103,7 @@ static void answer(struct module *module, struct ask *ask, const struct use *use
             .confidence = blocks_confidence(module, block).confidence,
             .version = blocks_version(block),
             .processes = block->n_told,
+            .created_at_ms = block->created_at_ms,
         };
         if (use)
             add_use(&summaries[n], use, block);

@@ -118,6 +118,7 @@ struct block {
     uint64_t life;  /* unlike that of any other block, of this id or another */
     uint64_t place; /* cgroup id; 0: none */
     uint64_t seq;
+    uint64_t created_at_ms; /* when its epoch began */
     enum block_phase state;
     bool adopted;
     bool keep_on_exit;

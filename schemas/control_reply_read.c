@@ -313,6 +313,7 @@ static const struct wire_field summary_fields[] = {
     {"block_id", WIRE_STR, true, offsetof(struct block_summary, block_id)},
     {"confidence", WIRE_STR, true, offsetof(struct block_summary, confidence)},
     {"processes", WIRE_UINT, true, offsetof(struct block_summary, processes)},
+    {"created_at_ms", WIRE_UINT, false, offsetof(struct block_summary, created_at_ms)},
     {"rss_bytes", WIRE_UINT, false, offsetof(struct block_summary, rss_bytes)},
     {"cpu_ms", WIRE_UINT, false, offsetof(struct block_summary, cpu_ms)},
 };

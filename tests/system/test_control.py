@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import random
 import threading
+import time
 import unittest
 from typing import Any
 
@@ -66,6 +67,19 @@ class Answers(SystemCase):
         self.assertEqual(summary[block.id]["processes"], 2)
         self.assertEqual(summary[empty.id]["processes"], 0)
         self.assertEqual(summary[block.id]["epoch"], block.ensured["epoch"])
+
+    def test_list_all_blocks_tells_when_each_began(self) -> None:
+        def created(block_id: str) -> int:
+            return {entry["block_id"]: entry["created_at_ms"]
+                    for entry in self.control("list_all_blocks")["blocks"]}[block_id]
+        before = int(time.time() * 1000)
+        block = self.block()
+        first = created(block.id)
+        self.assertLessEqual(before, first)
+        self.assertLessEqual(first, int(time.time() * 1000))
+        block.remove()
+        self.control("ensure_tracker", block_id=block.id)
+        self.assertGreaterEqual(created(block.id), first)
 
     def test_an_unknown_block_is_answered_as_in_the_registry_this_comes_from(self) -> None:
         unknown = self.new_id("unknown")
