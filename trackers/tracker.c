@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "trackers/procfs.h"
 #include "trackers/tracker_impl.h"
 
 static const struct tracker_class *const classes[] = {&tracker_cgroup, &tracker_lineage,
@@ -24,9 +25,15 @@ const char *const *tracker_names(void)
 int tracker_open(const char *name, const struct tracker_options *options, struct tracker **ret,
                  struct wps_error *error)
 {
-    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
-        if (strcmp(classes[i]->name, name) == 0)
-            return classes[i]->open(options, ret, error);
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+        if (strcmp(classes[i]->name, name) != 0)
+            continue;
+        if (classes[i]->traits & TRACKER_TRACKS && !proc_is_ours())
+            return wps_error_set(error, -EXDEV,
+                                 "/proc shows another pid namespace than the one we are in, so "
+                                 "its numbers are of other processes (mount -t proc proc /proc)");
+        return classes[i]->open(options, ret, error);
+    }
     return wps_error_set(error, -ENOSYS, "the tracker '%s' is not part of this build", name);
 }
 

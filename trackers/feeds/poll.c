@@ -2,7 +2,9 @@
 
 /*
  * The poll feed: asks for a scan at an interval, and holds a pidfd for each process that it is to
- * watch, so that ends at least are told at once. It needs no privilege.
+ * watch, so that ends at least are told at once. It needs no privilege. Where no pidfd can be had
+ * (a kernel before 5.3, a seccomp filter), there is no room to watch anybody, and scans find the
+ * ends.
  */
 
 #include <errno.h>
@@ -197,7 +199,8 @@ static int set_up(struct poll_feed *poll, unsigned poll_ms, struct wps_error *er
     /* Half of the descriptors are left to sockets and to our host; and where these take more, the
      * last eighth to files that are open for a moment. The kernel gives the lowest number that is
      * free, so a high one tells how many are in use. */
-    poll->max_watches = descriptors / 2;
+    _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    poll->max_watches = pidfd < 0 ? 0 : descriptors / 2;
     poll->fd_end = (int)(descriptors - descriptors / 8);
     poll->clock = proc_clock_now();
     poll->feed.fd = epoll_create1(EPOLL_CLOEXEC);
