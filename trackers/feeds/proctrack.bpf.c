@@ -26,9 +26,9 @@
 #include "bpf_record.h"
 
 /* Set before loading. */
-const volatile __u64 root_id;   /* cgroup id of the root */
-const volatile bool by_lineage; /* members are remembered, rather than told by their cgroup */
-const volatile __u32 ns_inum;   /* the reader's pid namespace; 0: the first one */
+const volatile __u64 root_id;        /* cgroup id of the root */
+const volatile bool by_lineage;      /* members are remembered, rather than told by their cgroup */
+const volatile __u32 ns_inum;        /* the reader's pid namespace; 0: the first one */
 const volatile __u64 birth_delay_ns; /* how long a birth may lie unread; 0: it wakes the reader */
 
 /* Shared with the reader, who maps it. */
