@@ -143,6 +143,22 @@ class Run(unittest.TestCase):
             self.assertRegex(header, rf"\b{name}\(")
 
 
+class Command(unittest.TestCase):
+    def told(self):
+        return subprocess.run([BUILD / "proctrack", "--help"], text=True, capture_output=True, check=True,
+                              timeout=60).stdout
+
+    def test_its_subcommands_are_those_of_the_help(self):
+        page = {name: re.sub(r" \(\[.*", "", says) for name, (says, *_) in
+                pages.rows_of((ROOT / "docs" / "command.md").read_text(), "The subcommands").items()}
+        self.assertEqual(page, dict(re.findall(r"^  (\w+) +(\S.*)$", self.told(), re.M)))
+
+    def test_its_exit_statuses_are_those_of_the_help(self):
+        page = (ROOT / "docs" / "command.md").read_text()
+        told = " ".join(self.told().split("Exit status:")[1].split())
+        self.assertEqual(re.findall(r"^\| (\d) \|", page, re.M), re.findall(r"(?:^|; )(\d) ", told))
+
+
 class Protocol(unittest.TestCase):
     page = (ROOT / "docs" / "protocol.md").read_text()
 
