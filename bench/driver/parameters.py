@@ -21,6 +21,10 @@ class Parameters:
     members: int = 10_000
     listed: int = 5000
     killed: int = 5000
+    stopped: int = 1000
+    adopted: int = 10_000
+    made: int = 1000  # blocks
+    started: int = 200  # by proctrack run, a round
     idle_blocks: int = 1000
     idle_members: int = 10
     idle_s: float = 10
@@ -33,6 +37,7 @@ class Parameters:
     def quick() -> "Parameters":
         """To see that all of it works; the figures mean nothing."""
         return Parameters(rounds=1, poll_ms=100, lives=400, storm=60, paced=60, poll_life_ms=300,
-                          blocks=20, members=50, listed=50, killed=50, idle_blocks=5,
+                          blocks=20, members=50, listed=50, killed=50, stopped=50, adopted=50,
+                          made=20, started=5, idle_blocks=5,
                           idle_members=2, idle_s=0.5, idle_before_s=0.2, flood=4000,
                           quiet_ms=150, build_targets=("lzio.o", "lmem.o"))

@@ -12,7 +12,8 @@ import subprocess
 PACKAGE = "lua5.4"  # some seconds of gcc, and no configure
 BUILD = ["make", "-j2", "-C", "src"]
 _CLEAN = ["make", "-C", "src", "clean"]
-MIRROR, KEYRING = "http://deb.debian.org/debian", "/usr/share/keyrings/debian-archive-keyring.gpg"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+_TARGET = "$(REPO_URI)|$(CODENAME)|$(COMPONENT)|$(CREATED_BY)|$(SIGNED_BY)"
 
 
 class NotThere(Exception):
@@ -25,7 +26,7 @@ def fetch(folder: pathlib.Path) -> pathlib.Path:
         raise NotThere("no apt-get here, so no Debian source")
     (folder / "lists" / "partial").mkdir(parents=True)
     list_file = folder / "sources.list"
-    list_file.write_text(f"deb-src [signed-by={KEYRING}] {MIRROR} {_release()} main\n")
+    list_file.write_text(_source_line(_release(), _targets(folder)))
     settings = {"Dir::Etc::SourceList": list_file, "Dir::Etc::SourceParts": "/dev/null",
                 "Dir::State::Lists": folder / "lists", "APT::Sandbox::User": "root",
                 "Acquire::http::Timeout": 10, "Acquire::Retries": 1}
@@ -42,13 +43,35 @@ def fetch(folder: pathlib.Path) -> pathlib.Path:
     return tree
 
 
-def _run(command: list[str], folder: pathlib.Path) -> None:
+def _targets(folder: pathlib.Path) -> str:
+    """What the system's own lists name, a line each."""
+    return _run(["apt-get", "indextargets", "--format", _TARGET], folder)
+
+
+def _source_line(release: str, targets: str) -> str:
+    """The sources are where the system has its packages from."""
+    for target in targets.splitlines():
+        if target.count("|") != 4:  # more of a key that is in the list itself
+            continue
+        uri, codename, component, created_by, signed_by = target.split("|")
+        if (codename, component, created_by) != (release, "main", "Packages"):
+            continue
+        if not signed_by.startswith("/"):  # apt prints what is not set as it was asked for
+            signed_by = KEYRING if pathlib.Path(KEYRING).exists() else ""
+        options = f"[signed-by={signed_by}] " if signed_by else ""
+        return f"deb-src {options}{uri} {release} main\n"
+    raise NotThere(f"no list of Debian packages of {release} is set up for apt-get")
+
+
+def _run(command: list[str], folder: pathlib.Path) -> str:
+    """What it printed."""
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=90)
     except subprocess.TimeoutExpired:
         raise NotThere(f"`{command[-1]}` of apt-get failed: no answer in 90 s") from None
     if done.returncode != 0:
         raise NotThere(f"`{command[-1]}` of apt-get failed: {done.stderr.strip()[-200:]}")
+    return done.stdout
 
 
 def _release() -> str:
