@@ -11,6 +11,7 @@ enum {
     CLI_NO = 1,     /* the answer is no: something is missing, or not so */
     CLI_USAGE = 2,  /* the command line makes no sense */
     CLI_FAILED = 3, /* it could not be done: no broker, no permission */
+    CLI_ABSENT = 4, /* there is no such block, or no such process in it */
 
     CLI_RUN_FAILED = 125,  /* run: could not join, so the command was not run; or a wrong option */
     CLI_RUN_CANNOT = 126,  /* run: the command was found and could not be executed */
@@ -25,7 +26,18 @@ struct command {
 };
 
 int doctor_main(int argc, char **argv);
+int freeze_main(int argc, char **argv);
+int kill_main(int argc, char **argv);
+int ls_main(int argc, char **argv);
+int ps_main(int argc, char **argv);
+int rm_main(int argc, char **argv);
 int run_main(int argc, char **argv);
+int signal_main(int argc, char **argv);
+int stats_main(int argc, char **argv);
+int stop_main(int argc, char **argv);
+int thaw_main(int argc, char **argv);
 int version_main(int argc, char **argv);
+int wait_main(int argc, char **argv);
+int watch_main(int argc, char **argv);
 
 #endif

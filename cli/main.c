@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,7 +13,18 @@
 #include "cli/command.h"
 
 static const struct command commands[] = {
+    {"ls", "list the blocks and what they use", ls_main},
+    {"ps", "show the processes of blocks as trees", ps_main},
+    {"watch", "show events as they come", watch_main},
     {"run", "run a command as a member of a block, from its first instruction on", run_main},
+    {"stop", "let the processes of blocks end, and kill those that do not", stop_main},
+    {"kill", "kill a block, or one process of it", kill_main},
+    {"signal", "send a signal to all processes of a block", signal_main},
+    {"freeze", "let blocks have no processor", freeze_main},
+    {"thaw", "let frozen blocks go on", thaw_main},
+    {"wait", "wait until blocks are empty", wait_main},
+    {"rm", "end blocks and take them away", rm_main},
+    {"stats", "say what the module counted", stats_main},
     {"doctor", "say what works here, what is missing, and what would mend it", doctor_main},
     {"version", "say which version this is", version_main},
 };
@@ -35,7 +47,8 @@ static int help(FILE *to)
           "The broker is found by --endpoint, else in the runtime directory: --runtime-dir, else\n"
           "$WPS_RUNTIME_DIR, else /run/wps for root, else $XDG_RUNTIME_DIR/wps.\n"
           "\n"
-          "Exit status: 0 done; 1 the answer is no; 2 wrong arguments; 3 it could not be done.\n"
+          "Exit status: 0 done; 1 the answer is no; 2 wrong arguments; 3 it could not be done;\n"
+          "4 there is no such block or process.\n"
           "`run` has others: see proctrack run --help.\n",
           to);
     return to == stdout ? CLI_OK : CLI_USAGE;
@@ -96,8 +109,12 @@ static void fill_standard_descriptors(void)
 int main(int argc, char **argv)
 {
     fill_standard_descriptors();
+    setlocale(LC_CTYPE, ""); /* which characters a terminal can show */
     int status = dispatch(argc, argv);
+    errno = 0;
     if (fflush(stdout) != 0 || ferror(stdout)) {
+        if (errno == EPIPE) /* whoever read it has enough */
+            return status;
         fprintf(stderr, "proctrack: cannot write the output: %s\n", strerror(errno));
         return status == CLI_OK ? CLI_FAILED : status;
     }

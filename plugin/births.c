@@ -8,7 +8,10 @@
 
 #include "plugin/assign.h"
 #include "plugin/clock.h"
+#include "plugin/escapees.h"
+#include "plugin/limits.h"
 #include "plugin/lives_impl.h"
+#include "plugin/publish.h"
 #include "plugin/scan.h"
 
 /* ---- parents outside ---- */
@@ -94,26 +97,52 @@ void lives_end_older(struct module *module, uint32_t pid)
         lives_forget(module, older, life_is_told(older->state));
 }
 
-/* There is no room for it: it is left out until there is again, and then found by a scan. */
-static void leave_out(struct module *module)
+/* There is no room for it: it is left out until there is again, and then found by a scan. Readers
+ * are told that they do not see all of the block. */
+static void leave_out(struct module *module, struct block *block)
 {
-    module->counters.limits_hit++;
+    limits_count(module, LIMIT_PROCESSES);
     if (!module->left_out)
-        module_log(module, WPS_LOG_WARNING,
-                   "max-processes is reached (%llu): until some have ended, further processes are "
-                   "not listed, though they are killed with their block",
-                   (unsigned long long)module->options.max_processes);
+        module_log(module, WPS_LOG_WARNING, "%s", module->partial_reason);
     module->left_out = true;
+    block->left_out++;
+    if (block->partial)
+        return;
+    block->partial = true;
+    publish_block_changed(module, block);
+}
+
+/* Room for a tenth is waited for, so that a full registry is not scanned at each end. */
+static bool has_room(const struct module *module)
+{
+    uint64_t max = module->options.max_processes;
+    return registry_n_processes(&module->registry) < max - max / 10;
 }
 
 void lives_take_in_left_out(struct module *module)
 {
-    if (!module->left_out ||
-        registry_n_processes(&module->registry) > module->options.max_processes / 10 * 9)
+    struct block *block, *next;
+    if (!module->left_out || !has_room(module))
         return;
     module->left_out = false;
     module_log(module, WPS_LOG_INFO, "there is room for further processes again");
-    scan_all(module);
+    HASH_ITER (by_id, module->registry.blocks, block, next) {
+        if (!block->partial)
+            continue;
+        module->counters.resyncs++;
+        publish_block_resync(module, block, "overflow", block->left_out);
+        block->left_out = 0;
+        block->partial_scan = scan_next(module, block);
+        scan_block(module, block);
+    }
+}
+
+void lives_all_found(struct module *module, struct block *block, uint64_t scan)
+{
+    if (!block->partial || block->left_out || scan < block->partial_scan)
+        return;
+    block->partial = false;
+    publish_block_changed(module, block);
 }
 
 struct process *lives_make(struct module *module, struct scope *scope, uint32_t pid,
@@ -121,8 +150,8 @@ struct process *lives_make(struct module *module, struct scope *scope, uint32_t 
 {
     if (pid == module->own_pid)
         return NULL; /* whoever put the broker into a block: it is no member */
-    if (registry_n_processes(&module->registry) >= module->options.max_processes) {
-        leave_out(module);
+    if (limits_full(module)) {
+        leave_out(module, scope->block);
         return NULL;
     }
     struct process *process = registry_add_process(&module->registry, scope, pid);
@@ -130,6 +159,7 @@ struct process *lives_make(struct module *module, struct scope *scope, uint32_t 
         module->counters.out_of_memory++;
         return NULL;
     }
+    escapees_take_back(module, pid);
     process->start_ticks = start_ticks;
     process->start_ns = start_ticks * (NS_PER_SECOND / module->clock.ticks_per_second);
     process->changed_ns = boottime_ns();

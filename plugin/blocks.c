@@ -14,8 +14,10 @@
 #include "plugin/assign.h"
 #include "plugin/blocks_impl.h"
 #include "plugin/clock.h"
+#include "plugin/escapees.h"
 #include "plugin/expiry.h"
 #include "plugin/keeper.h"
+#include "plugin/limits.h"
 #include "plugin/publish.h"
 #include "plugin/scan.h"
 
@@ -26,10 +28,22 @@ struct block_version blocks_version(const struct block *block)
     return (struct block_version){text_of(block->epoch), block->seq};
 }
 
-struct confidence_view blocks_confidence(const struct module *module)
+struct confidence_view blocks_confidence(struct module *module, const struct block *block)
 {
-    return (struct confidence_view){text_of(module->confidence),
-                                    text_of(module->confidence_reason)};
+    struct confidence_view view = {text_of(module->confidence), text_of(module->confidence_reason)};
+    char doubt[ESCAPEES_REASON] = "";
+    if (block && block->partial)
+        view = (struct confidence_view){text_of("best_effort"), text_of(module->partial_reason)};
+    if (block)
+        escapees_doubt(block, doubt);
+    if (!*doubt)
+        return view;
+    snprintf(module->doubt, sizeof module->doubt, "%s; otherwise %.*s", doubt,
+             (int)view.confidence_reason.size, view.confidence_reason.at);
+    view.confidence_reason = text_of(module->doubt);
+    if (text_is(view.confidence, "high"))
+        view.confidence = text_of("best_effort");
+    return view;
 }
 
 /* Unlike any epoch before it, of this broker or another. */
@@ -38,6 +52,7 @@ static void new_epoch(struct module *module, struct block *block)
     snprintf(block->epoch, sizeof block->epoch, "%" PRIx64 "-%" PRIx64,
              (uint64_t)module->clock.boot_ms ^ boottime_ns(), ++module->last_epoch);
     block->seq = 0;
+    block->created_at_ms = realtime_ms();
 }
 
 struct tracker_op *blocks_op(struct module *module, enum tracker_op_kind kind,
@@ -92,7 +107,7 @@ static void answer_ensure(struct module *module, struct block *block, struct ask
     struct ensure_reply reply = {
         .version = blocks_version(block),
         .created = created,
-        .confidence = blocks_confidence(module),
+        .confidence = blocks_confidence(module, block),
         .tracker = text_of(tracker_name(module->tracker)),
         .feed = text_of(feed_name(module->feed)),
     };
@@ -127,6 +142,44 @@ static enum tracker_mark mark_wished(const struct ask *ask)
 static bool is_marked(const struct block *block, const struct ask *ask)
 {
     return !ask->request.has_on_exit || mark_wished(ask) == block->mark;
+}
+
+/* Has a worker make what is not there of a block and a sub-scope. False: it was refused. */
+static bool begin_making(struct module *module, struct block *block, struct ask *ask,
+                         void (*done)(struct tracker_op *op, void *context))
+{
+    if (limits_too_many_scopes(module, block, scope_or_main(ask))) {
+        limits_refuse(module, ask, LIMIT_SCOPES);
+        return false;
+    }
+    struct tracker_op *op = blocks_op(module, TRACKER_CREATE, block, scope_or_main(ask), done);
+    if (!op) {
+        control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
+        return false;
+    }
+    op->mark = ask->request.command == CONTROL_ENSURE_TRACKER ? mark_wished(ask) : TRACKER_UNMARKED;
+    op->tag = (uintptr_t)ask;
+    op->n_new = registry_scopes_missing(block, scope_or_main(ask));
+    op->is_watched = block->watch_fd >= 0;
+    op->fd_end = module->fd_end;
+    block->n_scopes_making += op->n_new;
+    blocks_submit(module, block, op);
+    return true;
+}
+
+static struct block *come_back_made(struct module *module, const struct tracker_op *op)
+{
+    struct block *block = blocks_come_back(module, op);
+    block->n_scopes_making -= op->n_new;
+    return block;
+}
+
+static void refuse_unmade(struct module *module, struct ask *ask, const struct tracker_op *op)
+{
+    if (op->result == -EMFILE)
+        limits_refuse(module, ask, LIMIT_DESCRIPTORS);
+    else
+        control_refuse(ask, control_code_of(op->result), "%s", op->error.message);
 }
 
 /* What the worker made is known now: the block and each level of the sub-scope can be found by
@@ -166,6 +219,7 @@ void blocks_unmake(struct module *module, struct block *block)
     char id[BLOCK_ID_MAX + 1];
     strcpy(id, block->id);
     publish_forget_block(module, block);
+    escapees_forget_block(module, block);
     expiry_claim(module, block);
     registry_remove_block(&module->registry, block);
     keeper_forget(module, text_of(id));
@@ -191,7 +245,7 @@ static void answer_maker(struct module *module, struct block *block, struct trac
     bool created = block->state == BLOCK_MAKING;
     TAILQ_REMOVE(&block->makers, ask, link);
     if (op->result < 0) {
-        control_refuse(ask, control_code_of(op->result), "%s", op->error.message);
+        refuse_unmade(module, ask, op);
         return;
     }
     take_places(module, block, op);
@@ -204,7 +258,7 @@ static void answer_maker(struct module *module, struct block *block, struct trac
 static void on_created(struct tracker_op *op, void *context)
 {
     struct module *module = context;
-    struct block *block = blocks_come_back(module, op);
+    struct block *block = come_back_made(module, op);
     if (block->state == BLOCK_REMOVING) {
         tracker_op_free(op); /* who asked is asked for again when it is gone */
         blocks_go_on(module, block);
@@ -224,12 +278,8 @@ static void on_created(struct tracker_op *op, void *context)
 static struct block *new_block(struct module *module, struct ask *ask)
 {
     if (registry_n_blocks(&module->registry) >= module->options.max_blocks) {
-        module->counters.limits_hit++;
         keeper_forget(module, ask->request.block_id);
-        control_refuse(ask, ERRORCODE_LIMIT,
-                       "there are %" PRIu64 " blocks already, as many as max-blocks allows: remove "
-                       "some, or raise it",
-                       module->options.max_blocks);
+        limits_refuse(module, ask, LIMIT_BLOCKS);
         return NULL;
     }
     struct block *block = registry_add_block(&module->registry, ask->request.block_id);
@@ -240,6 +290,17 @@ static struct block *new_block(struct module *module, struct ask *ask)
     }
     block->keep_on_exit = module->options.keep_on_exit;
     return block;
+}
+
+/* For the first of those who wait for the block. */
+static void begin_ensuring(struct module *module, struct block *block)
+{
+    struct ask *ask = TAILQ_FIRST(&block->makers);
+    TAILQ_REMOVE(&block->makers, ask, link);
+    if (begin_making(module, block, ask, on_created))
+        TAILQ_INSERT_HEAD(&block->makers, ask, link);
+    else if (block->state == BLOCK_MAKING)
+        blocks_unmake(module, block);
 }
 
 void blocks_ensure(struct module *module, struct ask *ask)
@@ -263,17 +324,7 @@ void blocks_ensure(struct module *module, struct ask *ask)
     TAILQ_INSERT_TAIL(&block->makers, ask, link);
     if (running)
         return;
-    struct tracker_op *op =
-        blocks_op(module, TRACKER_CREATE, block, scope_or_main(ask), on_created);
-    if (op) {
-        op->mark = mark_wished(ask);
-        blocks_submit(module, block, op);
-        return;
-    }
-    TAILQ_REMOVE(&block->makers, ask, link);
-    control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
-    if (block->state == BLOCK_MAKING)
-        blocks_unmake(module, block);
+    begin_ensuring(module, block);
 }
 
 /* ---- assigning ---- */
@@ -281,10 +332,10 @@ void blocks_ensure(struct module *module, struct ask *ask)
 static void on_scope_made(struct tracker_op *op, void *context)
 {
     struct module *module = context;
-    struct block *block = blocks_come_back(module, op);
+    struct block *block = come_back_made(module, op);
     struct ask *ask = (struct ask *)(uintptr_t)op->tag;
     if (op->result < 0) {
-        control_refuse(ask, control_code_of(op->result), "%s", op->error.message);
+        refuse_unmade(module, ask, op);
     } else {
         take_places(module, block, op);
         blocks_assign(module, block, ask);
@@ -306,18 +357,15 @@ void blocks_assign(struct module *module, struct block *block, struct ask *ask)
         TAILQ_INSERT_TAIL(&block->waiting, ask, link);
         return;
     }
+    if (limits_full(module) && !registry_process(&module->registry, (uint32_t)ask->request.pid)) {
+        limits_refuse(module, ask, LIMIT_PROCESSES);
+        return;
+    }
     if (is_made(block, ask) || !(tracker_traits(module->tracker) & TRACKER_TRACKS)) {
         assign_start(module, block, ask, &ask->request, ask->uid);
         return;
     }
-    struct tracker_op *op =
-        blocks_op(module, TRACKER_CREATE, block, scope_or_main(ask), on_scope_made);
-    if (!op) {
-        control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
-        return;
-    }
-    op->tag = (uintptr_t)ask;
-    blocks_submit(module, block, op);
+    begin_making(module, block, ask, on_scope_made);
 }
 
 void blocks_assigned(struct module *module, struct block *block)

@@ -43,8 +43,10 @@ int blocks_adopt(struct module *module, struct wps_error *error);
  * broker. True when nothing is left to wait for. */
 bool blocks_end_all(struct module *module);
 
-/* Version and confidence, for replies. */
+/* Version and confidence, for replies and events. The confidence is that of the module, or less
+ * where somebody left the block or there is no room to list all of it; `block` may be null. It
+ * lives until the next one is asked for. */
 struct block_version blocks_version(const struct block *block);
-struct confidence_view blocks_confidence(const struct module *module);
+struct confidence_view blocks_confidence(struct module *module, const struct block *block);
 
 #endif

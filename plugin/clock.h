@@ -2,7 +2,7 @@
 #ifndef PLUGIN_CLOCK_H
 #define PLUGIN_CLOCK_H
 
-/* CLOCK_MONOTONIC in nanoseconds, for deadlines. */
+/* CLOCK_MONOTONIC in nanoseconds, for deadlines; and the time of day in milliseconds. */
 
 #include <stdint.h>
 #include <time.h>
@@ -15,6 +15,13 @@ static inline uint64_t monotonic_ns(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
+}
+
+static inline uint64_t realtime_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS;
 }
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "plugin/blocks.h"
 #include "plugin/details.h"
+#include "plugin/escapees.h"
 #include "plugin/intake.h"
 #include "plugin/keeper.h"
 #include "plugin/listing.h"
@@ -38,11 +39,14 @@ static void describe(struct module *module, struct ask *ask)
         {"request_bytes", REQUEST_BYTES_MAX},
         {"request_depth", WIRE_DEPTH_MAX},
         {"blocks", module->options.max_blocks},
+        {"scopes", module->options.max_scopes},
         {"processes", module->options.max_processes},
         {"requests", module->options.max_requests},
+        {"descriptors", (uint64_t)module->fd_end},
         {"settle_ms", module->options.settle_ms},
         {"poll_ms", module->options.poll_ms},
         {"adopt_expire_ms", module->options.adopt_expire_ms},
+        {"escaped", ESCAPEES_MAX},
     };
     struct describe_reply reply = {
         .protocol = 1,
@@ -50,7 +54,7 @@ static void describe(struct module *module, struct ask *ask)
         .version = text_of(PROCTRACK_VERSION),
         .tracker = text_of(tracker_name(module->tracker)),
         .feed = text_of(feed_name(module->feed)),
-        .confidence = blocks_confidence(module),
+        .confidence = blocks_confidence(module, NULL),
         .tried = tried,
         .n_tried = module->n_attempts,
         .limits = limits,
@@ -66,7 +70,7 @@ static void confidence_of(struct module *module, struct ask *ask)
     const struct confidence_view unknown = {text_of("none"), text_of("there is no such block")};
     confidence_reply_pack(control_reply(ask),
                           block ? blocks_version(block) : (struct block_version){0},
-                          block ? blocks_confidence(module) : unknown);
+                          block ? blocks_confidence(module, block) : unknown);
     control_send(ask);
 }
 
@@ -81,6 +85,7 @@ static void stats(struct module *module, struct ask *ask)
     const struct named_int gauges[] = {
         {"blocks", registry_n_blocks(&module->registry)},
         {"processes", registry_n_processes(&module->registry)},
+        {"escaped", escapees_count(module)},
         {"requests_waiting", control_waiting(ask->control)},
         {"workers", workers_threads(module->workers)},
         {"jobs_pending", workers_pending(module->workers)},
@@ -111,19 +116,9 @@ static void kill_tree(struct module *module, struct ask *ask)
     answer_ok(block, ask, found);
 }
 
-/* What would be promised and not kept is refused. */
-static bool refuse_wish(struct ask *ask, bool wished, const char *what)
-{
-    if (wished)
-        control_refuse(ask, ERRORCODE_NOT_SUPPORTED, "%s: not supported by this version", what);
-    return wished;
-}
-
 static void remove_block(struct module *module, struct ask *ask)
 {
     struct block *block = block_of(module, ask);
-    if (refuse_wish(ask, ask->request.include_escaped, "data.include_escaped"))
-        return;
     if (block) {
         blocks_remove(module, block, "removed", ask);
         return;
@@ -169,8 +164,7 @@ static void freeze_or_thaw(struct module *module, struct ask *ask)
 
 static void stop_or_wait(struct module *module, struct ask *ask)
 {
-    if (!refuse_wish(ask, ask->request.include_escaped, "data.include_escaped"))
-        run_known(module, ask, waits_start);
+    run_known(module, ask, waits_start);
 }
 
 static void assign_process(struct module *module, struct ask *ask)

@@ -16,6 +16,7 @@
 
 #include "plugin/clock.h"
 #include "plugin/commands.h"
+#include "plugin/limits.h"
 
 enum { FRAMES_MAX = 8, HIGH_WATER = 1000, BACKLOG = 1024 };
 
@@ -226,12 +227,8 @@ static void take_request(struct control *control, zmq_msg_t *body, uint32_t uid,
         request_close(&request);
     }
     if (r == 0 && control->n_asks >= control->module->options.max_requests) {
-        control->module->counters.limits_hit++;
         code = ERRORCODE_LIMIT;
-        r = wps_error_set(&error, -EAGAIN,
-                          "%u requests wait for their answer already, as many as max-requests "
-                          "allows: try again",
-                          control->n_asks);
+        r = limits_error(control->module, LIMIT_REQUESTS, &error);
     }
     if (r < 0) {
         refuse(control, frames, n_frames, &ask->reqid, code, error.message);

@@ -19,15 +19,23 @@
     X(processes_added)                                                                             \
     X(processes_exited)                                                                            \
     X(processes_escaped)                                                                           \
+    X(escapees_left_out) /* of them not remembered, because there were too many */                 \
+    X(outside_looks)     /* looks for what belongs to a block and is outside */                    \
+    X(outside_late)      /* of them held up by a process that cannot be read, begun anew */        \
     X(execs)                                                                                       \
-    X(published)        /* events handed to the host */                                            \
-    X(unpublished)      /* events that the host could not take */                                  \
-    X(requests)         /* received on the control socket */                                       \
-    X(requests_refused) /* of them answered with an error */                                       \
-    X(replies_dropped)  /* of them whose client was gone */                                        \
-    X(limits_hit)       /* times that a limit refused something */                                 \
-    X(facts_late)       /* reads of /proc that did not come back in time */                        \
-    X(details_late)     /* members of which a list could not tell all in time */                   \
+    X(published)         /* events handed to the host */                                           \
+    X(unpublished)       /* events that the host could not take */                                 \
+    X(requests)          /* received on the control socket */                                      \
+    X(requests_refused)  /* of them answered with an error */                                      \
+    X(replies_dropped)   /* of them whose client was gone */                                       \
+    X(limits_hit)        /* times that any limit held; the next ones: by limit (limits.h) */       \
+    X(limit_blocks)      /* blocks that were refused */                                            \
+    X(limit_scopes)      /* sub-scopes that were refused */                                        \
+    X(limit_processes)   /* news of members that there was no room for; and who was refused */     \
+    X(limit_requests)    /* requests that were refused */                                          \
+    X(limit_descriptors) /* waits and blocks refused, members that only scans see the end of */    \
+    X(facts_late)        /* reads of /proc that did not come back in time */                       \
+    X(details_late)      /* members of which a list could not tell all in time */                  \
     X(out_of_memory)
 
 struct counters {

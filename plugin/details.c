@@ -14,7 +14,7 @@ enum {
     LATE_MS = 500,     /* a reading that takes longer is not waited for */
     STARVED_MS = 2000, /* no worker had time for one: the rest of the list is not waited for */
     LOOK_MS = 50,      /* how often it is looked for those */
-    HELD_MAX = 8,      /* workers that may hang in readings */
+    LATE_MAX = 8,      /* workers that may hang in readings */
     FEW = 256,         /* lists of more than so many tell less of each argv */
     ARGV_OF_FEW = 32 * 1024,
     ARGV_OF_MANY = PROC_ARGV_MAX,
@@ -149,11 +149,13 @@ static void on_read(struct job *job, void *context)
     pump(module);
 }
 
-/* A process that hangs in one reading hangs in the next. */
+/* A process that hangs in one reading hangs in the next. Not as trackers/held.h says it: that gives
+ * a process up ten times sooner, as events wait behind it; a list would rather wait than miss an
+ * argv. */
 static bool may_read_argv(const struct detail_reader *reader, uint32_t pid)
 {
     const struct reading *reading;
-    if (reader->held >= HELD_MAX)
+    if (reader->held >= LATE_MAX)
         return false;
     TAILQ_FOREACH (reading, &reader->at_workers, link)
         if (reading->late && reading->pid == pid)

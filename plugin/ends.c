@@ -21,9 +21,9 @@
 #include "plugin/intake.h"
 #include "plugin/listing.h"
 #include "plugin/publish.h"
+#include "plugin/removers.h"
 #include "plugin/scan.h"
 #include "plugin/snapshot.h"
-#include "plugin/survivors.h"
 #include "plugin/waits.h"
 
 enum {
@@ -35,7 +35,8 @@ enum {
 
 /* ---- killing ---- */
 
-/* A sub-scope that is named is there: it was when its kill began, and stays as long as its block. */
+/* A sub-scope that is named is there: it was when its kill began, and stays as long as its block.
+ */
 static struct kill_turn *turn_of(struct block *block, struct text name)
 {
     return name.size ? &registry_scope(block, name)->turn : &block->turn;
@@ -169,16 +170,6 @@ void blocks_go_on(struct module *module, struct block *block)
     blocks_forgot(module, block);
 }
 
-static void answer_removers(struct block *block)
-{
-    struct ask *ask;
-    while ((ask = TAILQ_FIRST(&block->removers))) {
-        TAILQ_REMOVE(&block->removers, ask, link);
-        remove_reply_pack(control_reply(ask), blocks_version(block), true, NULL, 0);
-        control_send(ask);
-    }
-}
-
 static void finish(struct module *module, struct block *block)
 {
     /* Readers that are not told of it would keep it for ever: that waits until the host has room.
@@ -190,7 +181,7 @@ static void finish(struct module *module, struct block *block)
 void blocks_told_removed(struct module *module, struct block *block)
 {
     struct asks makers;
-    answer_removers(block);
+    removers_part(block);
     listing_gone(block);
     waits_block_gone(module, block);
     blocks_take_asks(&block->makers, &makers);
@@ -236,18 +227,6 @@ void blocks_forgot(struct module *module, struct block *block)
     blocks_submit(module, block, op);
 }
 
-/* The time-out of one who asked for the removal: it goes on, but the answer names who is left. */
-static int on_late(sd_event_source *source, uint64_t now_us, void *context)
-{
-    struct ask *ask = context;
-    struct module *module = control_module(ask->control);
-    struct block *block = registry_block(&module->registry, ask->request.block_id);
-    (void)source, (void)now_us;
-    TAILQ_REMOVE(&block->removers, ask, link);
-    survivors_answer(block, ask);
-    return 0;
-}
-
 static int begin_removal(struct module *module, struct block *block, const char *reason)
 {
     int r = 0;
@@ -277,13 +256,8 @@ static int begin_removal(struct module *module, struct block *block, const char 
 void blocks_remove(struct module *module, struct block *block, const char *reason, struct ask *ask)
 {
     int r = block->state == BLOCK_REMOVING ? 0 : begin_removal(module, block, reason);
-    if (r >= 0 && ask) {
-        uint64_t due_us = monotonic_ns() / 1000 + ask->request.timeout_ms * 1000;
-        r = sd_event_add_time(module->event, &ask->timer, CLOCK_MONOTONIC, due_us, 1000, on_late,
-                              ask);
-        if (r >= 0)
-            TAILQ_INSERT_TAIL(&block->removers, ask, link);
-    }
+    if (r >= 0 && ask)
+        r = removers_add(module, block, ask);
     if (r >= 0)
         return;
     module_log(module, WPS_LOG_ERROR, "cannot watch block %s for its end: %s", block->id,

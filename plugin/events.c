@@ -146,7 +146,7 @@ static void take_move(struct module *module, const struct feed_event *event, str
         if (lives_knows_command(process) && !process->is_guess)
             known = command_share(process->command);
         lives_left(module, process, assigned ? "reassigned" : "moved",
-                   assigned ? (struct text){NULL, 0} : event->path);
+                   assigned ? (struct text){NULL, 0} : event->path, scope != NULL);
     }
     if (scope)
         lives_join(module, event, scope, known);

@@ -9,7 +9,9 @@
 
 #include "plugin/assign.h"
 #include "plugin/clock.h"
+#include "plugin/escapees.h"
 #include "plugin/intake.h"
+#include "plugin/limits.h"
 #include "plugin/lives_impl.h"
 #include "plugin/snapshot.h"
 
@@ -67,6 +69,10 @@ static void seen_again(struct module *module, struct process *process, struct sc
         lives_drive(module, process, &seen);
         return;
     }
+    if (root && process->stray) { /* it was asked for */
+        process->stray = false;
+        escapees_count_stray(module, process->block, -1);
+    }
     if (root && !process->root) {
         process->root = true;
         process->started = process->started_open = false;
@@ -98,7 +104,9 @@ static bool still_lives(const struct module *module, const struct process_facts 
 static void watch(struct module *module, const struct process *process)
 {
     uint64_t tick_ns = NS_PER_SECOND / module->clock.ticks_per_second;
-    feed_watch(module->feed, process->pid, process->start_ticks * tick_ns);
+    int r = feed_watch(module->feed, process->pid, process->start_ticks * tick_ns);
+    if (r == -EMFILE)
+        limits_count(module, LIMIT_DESCRIPTORS); /* scans find its end */
 }
 
 void lives_watch_all(struct module *module)
@@ -125,7 +133,10 @@ static void seen_first(struct module *module, struct scope *scope,
     struct life_news seen = from_facts(LIFE_SEEN, facts, by_scan);
     if (by_scan)
         module->counters.scan_repairs++;
+    process->stray = facts->by_tag;
     lives_drive(module, process, &seen);
+    if (facts->by_tag) /* a process is not freed by being seen */
+        escapees_count_stray(module, scope->block, +1);
 }
 
 void lives_seen(struct module *module, struct scope *scope, const struct process_facts *facts,
@@ -139,7 +150,8 @@ void lives_seen(struct module *module, struct scope *scope, const struct process
         /* Where the kernel holds no places, what was assigned is where it was assigned to. */
         if (facts->read_ns < process->changed_ns && !(assigned && snapshot_is_needed(module)))
             return;
-        lives_left(module, process, assigned ? "reassigned" : "moved", (struct text){NULL, 0});
+        lives_left(module, process, assigned ? "reassigned" : "moved", (struct text){NULL, 0},
+                   true);
         process = NULL;
     }
     if (process) {
@@ -159,10 +171,11 @@ void lives_missed(struct module *module, struct process *process)
 }
 
 void lives_left(struct module *module, struct process *process, const char *reason,
-                struct text where)
+                struct text where, bool is_owned)
 {
     lives_drive(module, process,
-                &(struct life_news){.input = LIFE_LEAVE, .reason = reason, .where = where});
+                &(struct life_news){
+                    .input = LIFE_LEAVE, .reason = reason, .where = where, .is_owned = is_owned});
 }
 
 void lives_push_block(struct module *module, struct block *block)
@@ -200,7 +213,8 @@ static void on_checked(struct tracker_op *op, void *context)
         struct scope *scope = scope_of_path(module, facts->cgroup);
         if (!scope || scope->block != process->block)
             lives_left(module, process, "moved",
-                       facts->cgroup ? text_of(facts->cgroup) : (struct text){NULL, 0});
+                       facts->cgroup ? text_of(facts->cgroup) : (struct text){NULL, 0},
+                       scope != NULL);
         if (scope)
             lives_seen(module, scope, facts, false, true);
     }
@@ -261,8 +275,10 @@ static bool is_where_thought(struct module *module, struct process *process,
         return true;
     }
     lives_drive(module, process,
-                &(struct life_news){
-                    .input = LIFE_STRANGER, .reason = "moved", .where = text_of(facts->cgroup)});
+                &(struct life_news){.input = LIFE_STRANGER,
+                                    .reason = "moved",
+                                    .where = text_of(facts->cgroup),
+                                    .is_owned = scope != NULL});
     if (scope)
         lives_seen(module, scope, facts, false, false);
     return false;

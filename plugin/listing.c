@@ -129,8 +129,9 @@ static void answer(struct module *module, const struct block *block, const struc
                    struct ask *ask)
 {
     const struct process *process;
-    struct list_reply_head head = {
-        .version = blocks_version(block), .tracked = true, .confidence = blocks_confidence(module)};
+    struct list_reply_head head = {.version = blocks_version(block),
+                                   .tracked = true,
+                                   .confidence = blocks_confidence(module, block)};
     TAILQ_FOREACH (process, &block->processes, in_block)
         head.n_processes += is_listed(ask, process);
     struct wire_out *out = control_reply(ask);

@@ -6,6 +6,7 @@
 
 #include "plugin/blocks.h"
 #include "plugin/clock.h"
+#include "plugin/escapees.h"
 #include "plugin/lives_impl.h"
 #include "plugin/publish.h"
 #include "plugin/waits.h"
@@ -110,7 +111,9 @@ static void close_started(struct process *process, const struct process *parent)
     if (!process->started_open)
         return;
     process->started_open = false;
-    process->started = parent->started || (lives_knows_command(parent) && parent->command->shell);
+    /* What the parent was can not be found out any more once it ended: as of one that was gone. */
+    process->started = parent->started || (lives_knows_command(parent) ? parent->command->shell
+                                                                       : parent->ended_ns != 0);
 }
 
 static void become(struct process *process)
@@ -121,11 +124,14 @@ static void become(struct process *process)
 
 /* ---- questions ---- */
 
+/* The settle time is counted from the birth, of which we may learn late. */
 static void arm_settle(struct module *module, struct process *process)
 {
     bool first = TAILQ_EMPTY(&module->settling);
+    uint64_t settle = module->options.settle_ms * NS_PER_MS, now = boottime_ns();
+    uint64_t age = now > process->changed_ns ? now - process->changed_ns : 0;
     untime(module, process);
-    process->due_ns = monotonic_ns() + module->options.settle_ms * NS_PER_MS;
+    process->due_ns = monotonic_ns() + (age < settle ? settle - age : 0);
     TAILQ_INSERT_TAIL(&module->settling, process, timed);
     if (first)
         lives_set_timer(module->settle_timer, process->due_ns);
@@ -242,6 +248,7 @@ void lives_forget(struct module *module, struct process *process, bool told)
     if (process->in_freed)
         TAILQ_REMOVE(&module->freed, process, freed);
     struct block *block = process->block;
+    bool stray = process->stray;
     lives_unset_outsider(module, process);
     if (told) {
         block->n_told--;
@@ -249,6 +256,8 @@ void lives_forget(struct module *module, struct process *process, bool told)
             process->cpu_ns > process->cpu_seen_ns ? process->cpu_ns : process->cpu_seen_ns;
     }
     registry_remove_process(&module->registry, process);
+    if (stray)
+        escapees_count_stray(module, block, -1);
     lives_take_in_left_out(module);
     waits_look_soon(module);
     blocks_forgot(module, block);
@@ -298,6 +307,34 @@ static void hold_back(struct module *module, struct process *process, const stru
     process->state = to->actions & LIFE_END ? LIFE_DYING : LIFE_READING;
 }
 
+/* The actions that are events, in the order in which a reader may have them. */
+static void tell(struct module *module, struct process *process, const struct life_news *input,
+                 unsigned actions)
+{
+    if (actions & LIFE_ADD)
+        add(module, process, input);
+    if (actions & LIFE_RENEW) {
+        drop_stale(process);
+        become(process);
+        publish_exec(module, process, rss_now(module, process, input), input->by_scan);
+        free_children(module, process);
+    }
+    if (actions & LIFE_CHANGE) {
+        publish_changed(module, process, input->by_scan);
+        waits_look_soon(module); /* it may have left a sub-scope */
+    }
+    if (actions & LIFE_END) {
+        remember_end(module, process);
+        waits_count_end(module, process);
+        publish_exited(module, process, input->by_scan);
+    }
+    if (actions & LIFE_ESCAPE) {
+        publish_escaped(module, process, input->reason, input->where);
+        if (!input->is_owned)
+            escapees_add(module, process);
+    }
+}
+
 void lives_step(struct module *module, struct process *process, const struct life_news *input)
 {
     struct life_step to = life_next(process->state, input->input);
@@ -329,25 +366,7 @@ void lives_step(struct module *module, struct process *process, const struct lif
         arm_settle(module, process);
     if (to.actions & LIFE_ASK)
         ask(module, process);
-    if (to.actions & LIFE_ADD)
-        add(module, process, input);
-    if (to.actions & LIFE_RENEW) {
-        drop_stale(process);
-        become(process);
-        publish_exec(module, process, rss_now(module, process, input), input->by_scan);
-        free_children(module, process);
-    }
-    if (to.actions & LIFE_CHANGE) {
-        publish_changed(module, process, input->by_scan);
-        waits_look_soon(module); /* it may have left a sub-scope */
-    }
-    if (to.actions & LIFE_END) {
-        remember_end(module, process);
-        waits_count_end(module, process);
-        publish_exited(module, process, input->by_scan);
-    }
-    if (to.actions & LIFE_ESCAPE)
-        publish_escaped(module, process, input->reason, input->where);
+    tell(module, process, input, to.actions);
     if (to.actions & LIFE_FORGET)
         lives_forget(module, process, was_told || (to.actions & LIFE_ADD));
 }

@@ -34,9 +34,13 @@ void lives_missed(struct module *module, struct process *process);
  * sub-scope while the scan walked. */
 void lives_check(struct module *module, const struct process *process);
 
-/* It is alive and in its block no more. `where` is the cgroup's path, or empty. */
+/* It is alive and in its block no more. `where` is the cgroup's path, or empty. `is_owned`: it is
+ * in another of our blocks now. */
 void lives_left(struct module *module, struct process *process, const char *reason,
-                struct text where);
+                struct text where, bool is_owned);
+
+/* A scan of the block is over: where there was room for all that it found, readers are told so. */
+void lives_all_found(struct module *module, struct block *block, uint64_t scan);
 
 /* The feed is a new one: it is told of all members. */
 void lives_watch_all(struct module *module);

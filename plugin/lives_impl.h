@@ -19,6 +19,7 @@ struct life_news {
     uint64_t rss_bytes;
     const char *reason; /* LIFE_ESCAPE */
     struct text where;
+    bool is_owned; /* LIFE_ESCAPE: it is in another of our blocks now */
     bool by_scan;
 };
 

@@ -16,16 +16,20 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/fd_budget.h"
 #include "plugin/blocks.h"
 #include "plugin/clock.h"
 #include "plugin/control.h"
 #include "plugin/details.h"
+#include "plugin/escapees.h"
 #include "plugin/expiry.h"
 #include "plugin/intake.h"
 #include "plugin/keeper.h"
 #include "plugin/lives.h"
+#include "plugin/outside.h"
 #include "plugin/overview.h"
 #include "plugin/publish.h"
+#include "plugin/removers.h"
 #include "plugin/scan.h"
 #include "plugin/setup.h"
 #include "plugin/strangers.h"
@@ -103,6 +107,7 @@ static int make_sources(struct module *module)
     r = r < 0 ? r : add_timer(module, &module->relief_timer, on_relief);
     r = r < 0 ? r : add_timer(module, &module->scan_timer, intake_on_scan_timer);
     r = r < 0 ? r : add_timer(module, &module->expiry_timer, expiry_on_timer);
+    r = r < 0 ? r : add_timer(module, &module->escape_timer, escapees_on_timer);
     r = r < 0 ? r
               : sd_event_add_io(module->event, NULL, workers_fd(module->workers), EPOLLIN,
                                 on_workers, module);
@@ -123,6 +128,7 @@ static void init_lists(struct module *module)
     TAILQ_INIT(&module->unclaimed);
     LIST_INIT(&module->assignments);
     LIST_INIT(&module->waits);
+    LIST_INIT(&module->removers);
     wire_out_init(&module->out);
     module->scan_mark = 1;
     module->own_pid = (uint32_t)getpid();
@@ -133,6 +139,7 @@ static int make_all(struct module *module, struct wps_error *error)
 {
     init_lists(module);
     module->clock = proc_clock_now();
+    module->fd_end = fd_budget_end(module->options.reserve_descriptors);
     int r = workers_new(&module->workers, error);
     if (r < 0)
         return r;
@@ -165,6 +172,9 @@ static int unmake_all(struct module *module, uint64_t deadline_ns)
     strangers_clear(module);
     lives_clear(module);
     waits_clear(module);
+    removers_clear(module);
+    outside_close(module);
+    escapees_clear(module);
     details_close(module);
     overview_close(module);
     control_close(&module->control);
@@ -185,6 +195,7 @@ static int unmake_all(struct module *module, uint64_t deadline_ns)
     sd_event_source_disable_unref(module->relief_timer);
     sd_event_source_disable_unref(module->scan_timer);
     sd_event_source_disable_unref(module->expiry_timer);
+    sd_event_source_disable_unref(module->escape_timer);
     module->event = sd_event_unref(module->event);
     wire_out_destroy(&module->out);
     return 0;

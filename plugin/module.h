@@ -12,9 +12,12 @@
  *   scan       compares the registry with the kernel
  *   blocks     makes and ends blocks
  *   keeper     the process that ends blocks when ours dies
+ *   escapees   remembers who left a block alive
+ *   outside    looks for what belongs to a block and is not in it, and ends it
  *   expiry     takes away adopted blocks that nobody wants
  *   control    the socket: envelopes, rights, limits
  *   commands   what each request does
+ *   limits     what is refused for being too much
  */
 
 #include <pthread.h>
@@ -69,7 +72,7 @@ struct module {
     /* the loop's */
     sd_event *event;
     sd_event_source *feed_source, *settle_timer, *read_timer, *mark_timer, *retry_timer,
-        *relief_timer, *scan_timer, *expiry_timer;
+        *relief_timer, *scan_timer, *expiry_timer, *escape_timer;
     int stop_event;       /* eventfd: the host wants us to stop */
     bool stopping;        /* it said so */
     struct gather gather; /* of the feed's events */
@@ -81,6 +84,7 @@ struct module {
     unsigned n_attempts;
     const char *confidence; /* of a block with nothing special */
     char confidence_reason[512];
+    char doubt[1024]; /* the reason of the block that was asked for last */
 
     struct registry registry;
     struct proc_clock clock;
@@ -110,9 +114,15 @@ struct module {
     uint64_t last_epoch;
     uint32_t own_pid; /* the broker's */
     bool left_out;    /* max-processes was reached: there may be members that are not listed */
+    char partial_reason[256]; /* what is said of a block with such members */
+    int fd_end;               /* base/fd_budget.h */
     LIST_HEAD(, assignment) assignments;
-    LIST_HEAD(, wait) waits;     /* waits.h */
-    sd_event_source *waits_look; /* null: none was needed yet */
+    struct escapee *escapees;      /* by pid: escapees.h */
+    unsigned escapees_watched;     /* of them have a descriptor */
+    struct outside_desk *outside;  /* outside.h; null: none was needed yet */
+    LIST_HEAD(, remover) removers; /* of all blocks, and of those that are gone: removers.h */
+    LIST_HEAD(, wait) waits;       /* waits.h */
+    sd_event_source *waits_look;   /* null: none was needed yet */
 
     TAILQ_HEAD(, block) marked;      /* by the time of their next block-mark */
     TAILQ_HEAD(, block) marked_late; /* the same, for the second one */

@@ -39,8 +39,10 @@ static const struct row rows[] = {
     {"feed-buffer-kib", NUMBER, PLACE(feed_buffer_kib), .min = 4, .max = 1048576},
     {"persist", NUMBER, PLACE(persist), .min = 0, .max = 4096},
     {"max-blocks", NUMBER, PLACE(max_blocks), .min = 1, .max = 1000000},
+    {"max-scopes", NUMBER, PLACE(max_scopes), .min = 1, .max = 100000},
     {"max-processes", NUMBER, PLACE(max_processes), .min = 1, .max = 10000000},
     {"max-requests", NUMBER, PLACE(max_requests), .min = 1, .max = 1000000},
+    {"reserve-descriptors", NUMBER, PLACE(reserve_descriptors), .min = 0, .max = 1000000},
 };
 
 static const struct options defaults = {
@@ -48,8 +50,10 @@ static const struct options defaults = {
     .settle_ms = 5,
     .adopt_expire_ms = 60000,
     .max_blocks = 10000,
+    .max_scopes = 1000,
     .max_processes = 200000,
     .max_requests = 4096,
+    .reserve_descriptors = 256,
 };
 
 /* "a, b and c" of what is allowed. */
@@ -142,7 +146,7 @@ int options_read(struct options *ret, const struct wps_option *options, size_t n
             if (strcmp(rows[k].key, options[i].key) == 0)
                 row = &rows[k];
         if (!row) {
-            char keys[256];
+            char keys[512];
             return wps_error_set(error, -EINVAL, "unknown option '%s': there are %s",
                                  options[i].key, known_keys(keys, sizeof keys));
         }

@@ -100,9 +100,10 @@ static void answer(struct module *module, struct ask *ask, const struct use *use
             continue;
         summaries[n] = (struct block_summary){
             .block_id = text_of(block->id),
-            .confidence = blocks_confidence(module).confidence,
+            .confidence = blocks_confidence(module, block).confidence,
             .version = blocks_version(block),
             .processes = block->n_told,
+            .created_at_ms = block->created_at_ms,
         };
         if (use)
             add_use(&summaries[n], use, block);

@@ -198,10 +198,11 @@ void publish_escaped(struct module *module, const struct process *process, const
 
 static void send_state(struct module *module, struct block *block, const char *name)
 {
+    struct confidence_view view = blocks_confidence(module, block);
     struct block_state event = {
         .at = next_point(block),
-        .confidence = text_of(module->confidence),
-        .confidence_reason = text_of(module->confidence_reason),
+        .confidence = view.confidence,
+        .confidence_reason = view.confidence_reason,
         .tracker = text_of(tracker_name(module->tracker)),
         .feed = text_of(feed_name(module->feed)),
         .adopted = block->adopted,

@@ -61,7 +61,8 @@ struct block *registry_add_block(struct registry *registry, struct text id)
     SLIST_INIT(&block->scopes);
     TAILQ_INIT(&block->processes);
     TAILQ_INIT(&block->makers);
-    TAILQ_INIT(&block->removers);
+    LIST_INIT(&block->removers);
+    TAILQ_INIT(&block->escapees);
     TAILQ_INIT(&block->waiting);
     TAILQ_INIT(&block->listers);
     block->watch_fd = -1;
@@ -118,6 +119,17 @@ struct scope *registry_scope(const struct block *block, struct text name)
     return NULL;
 }
 
+unsigned registry_scopes_missing(const struct block *block, struct text name)
+{
+    unsigned missing = 0;
+    while (name.size && !registry_scope(block, name)) {
+        const char *slash = memrchr(name.at, '/', name.size);
+        name.size = slash ? (size_t)(slash - name.at) : 0;
+        missing++;
+    }
+    return missing;
+}
+
 struct scope *registry_scope_for(struct registry *registry, struct block *block, struct text name)
 {
     while (name.size) {
@@ -148,6 +160,7 @@ struct scope *registry_add_scope(struct registry *registry, struct block *block,
         text_copy(scope->name, name);
         scope->block = block;
         SLIST_INSERT_HEAD(&block->scopes, scope, in_block);
+        block->n_scopes++;
         registry->version++;
     }
     if (place && !scope->place) {

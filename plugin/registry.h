@@ -70,6 +70,7 @@ struct process {
     bool started_open;   /* `started` waits for its parent's command */
     bool waits;          /* to be told as soon as its parent is */
     bool in_freed;
+    bool stray; /* found by its tag alone, beside any lineage */
 
     bool has_status;
     int status;
@@ -105,6 +106,9 @@ enum block_phase {
 struct ask; /* control.h: a request that waits for its answer */
 TAILQ_HEAD(asks, ask);
 
+struct escapee; /* escapees.c */
+struct remover; /* removers.c */
+
 struct block {
     UT_hash_handle by_id;
     UT_hash_handle by_place;
@@ -114,6 +118,7 @@ struct block {
     uint64_t life;  /* unlike that of any other block, of this id or another */
     uint64_t place; /* cgroup id; 0: none */
     uint64_t seq;
+    uint64_t created_at_ms; /* when its epoch began */
     enum block_phase state;
     bool adopted;
     bool keep_on_exit;
@@ -124,9 +129,18 @@ struct block {
 
     SLIST_HEAD(, scope) scopes;
     TAILQ_HEAD(, process) processes;
-    uint32_t n_processes; /* in the registry */
-    uint32_t n_told;      /* told to readers: what lists hold */
-    uint64_t gone_cpu_ns; /* what those used that are in it no more, as far as that is known */
+    uint32_t n_processes;           /* in the registry */
+    uint32_t n_told;                /* told to readers: what lists hold */
+    TAILQ_HEAD(, escapee) escapees; /* who left it, lives, and is in no block */
+    uint32_t n_escapees;
+    bool escapees_left_out; /* there were more than are remembered */
+    uint32_t n_strays;      /* members that are `stray` */
+    uint64_t gone_cpu_ns;   /* what those used that are in it no more, as far as that is known */
+    uint32_t n_scopes, n_scopes_making; /* sub-scopes, and those that workers are about to make */
+
+    uint32_t left_out; /* news that there was no room for, since readers were told to resync */
+    bool partial;      /* told: it may have members that are not listed */
+    uint64_t partial_scan; /* the first scan that can find them all */
 
     int watch_fd;           /* says when it may be empty; -1: none */
     struct module *module;  /* while it is being removed, for what follows */
@@ -144,8 +158,8 @@ struct block {
     unsigned kills;        /* at the workers */
     unsigned busy;         /* operations at the workers that will come back to it, kills included */
     struct asks makers;    /* ensure_tracker: answered when it is made, or made again */
-    struct asks removers;  /* remove: answered when it is gone, or late */
-    struct asks waiting;   /* assign_process: until a kill is over */
+    LIST_HEAD(, remover) removers; /* remove: answered when it is gone, or late */
+    struct asks waiting;           /* assign_process: until a kill is over */
 
     struct asks listers;       /* list_block: until the scan that began behind them is over */
     uint64_t scan;             /* number of the newest scan that was begun */
@@ -188,6 +202,8 @@ void registry_remove_block(struct registry *registry, struct block *block);
 /* A sub-scope of a block by its name; null: none such. */
 struct scope *registry_scope(const struct block *block, struct text name);
 struct scope *registry_scope_at(const struct registry *registry, uint64_t place);
+/* How many levels of it would have to be made. */
+unsigned registry_scopes_missing(const struct block *block, struct text name);
 /* The sub-scope that a name falls into: itself, or the nearest one above it that was made; else the
  * default one. Null: out of memory. */
 struct scope *registry_scope_for(struct registry *registry, struct block *block, struct text name);

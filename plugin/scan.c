@@ -147,7 +147,7 @@ static void end_unseen(struct module *module, struct process *process)
     if (snapshot_is_needed(module))
         miss(module, process);
     else if (is_alive(process))
-        lives_left(module, process, "moved", (struct text){NULL, 0});
+        lives_left(module, process, "moved", (struct text){NULL, 0}, false);
     else
         lives_missed(module, process);
 }
@@ -199,10 +199,13 @@ static void end_scan_of_all(struct module *module)
 static void on_scan_of_all(struct tracker_op *op, void *context)
 {
     struct module *module = context;
+    struct block *block, *next;
     bool wanted = module->scanning && op->tag == module->scan; /* else it was given up */
-    if (wanted && op->result == 0)
+    if (wanted && op->result == 0) {
         scan_apply(module, NULL, op);
-    else if (wanted)
+        HASH_ITER (by_id, module->registry.blocks, block, next)
+            lives_all_found(module, block, op->tag);
+    } else if (wanted)
         module_log(module, WPS_LOG_WARNING, "%s", op->error.message);
     tracker_op_free(op);
     if (wanted)
@@ -240,9 +243,10 @@ static void on_scan(struct tracker_op *op, void *context)
     struct module *module = context;
     struct block *block = registry_block(&module->registry, text_of(op->block));
     bool wanted = block && block->life == op->life && block->scanning && op->tag == block->scan;
-    if (wanted && op->result == 0)
+    if (wanted && op->result == 0) {
         scan_apply(module, block, op);
-    else if (wanted)
+        lives_all_found(module, block, op->tag);
+    } else if (wanted)
         module_log(module, WPS_LOG_WARNING, "%s", op->error.message);
     tracker_op_free(op);
     if (wanted)

@@ -68,6 +68,8 @@ static int try_feed(struct module *module, const char *name, struct wps_error *e
         .ring_kib = (unsigned)module->options.feed_buffer_kib,
         .poll_ms = (unsigned)module->options.poll_ms,
         .max_watched = (unsigned)module->options.max_processes,
+        .birth_delay_ms = (unsigned)module->options.settle_ms,
+        .fd_end = module->fd_end,
     };
     int r = feed_open(name, &options, &module->feed, error);
     note(module, "feed", name, r, error);
@@ -90,9 +92,22 @@ int setup_feed(struct module *module, struct wps_error *error)
     return wps_error_set(error, -ENOSYS, "no feed works here: %s", why.message);
 }
 
+/* What is said of a block while the registry is full. */
+static void set_partial_reason(struct module *module)
+{
+    snprintf(module->partial_reason, sizeof module->partial_reason,
+             "max-processes (%llu) is reached: until some members have ended, further ones are not "
+             "listed and their events not told, %s",
+             (unsigned long long)module->options.max_processes,
+             tracker_traits(module->tracker) & TRACKER_OWNS
+                 ? "though they are killed with their block"
+                 : "and what they start can leave unseen");
+}
+
 void setup_confidence(struct module *module)
 {
     unsigned tracker = tracker_traits(module->tracker), feed = feed_traits(module->feed);
+    set_partial_reason(module);
     if (!(tracker & TRACKER_TRACKS)) {
         module->confidence = "none";
         snprintf(module->confidence_reason, sizeof module->confidence_reason,

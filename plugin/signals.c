@@ -127,8 +127,21 @@ static struct kill *kill_new(struct module *module, const struct block *block, s
 
 static void kill_free(struct kill *kill)
 {
+    if (!kill)
+        return;
     free(kill->targets);
     free(kill);
+}
+
+/* Hands it to a worker. `r`: how it went to make it and to add its targets. */
+static void kill_submit(struct module *module, struct kill *kill, struct ask *ask, int r)
+{
+    if (r < 0) {
+        kill_free(kill);
+        control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
+        return;
+    }
+    workers_submit(module->workers, &kill->job);
 }
 
 static int add_target(struct kill *kill, const struct process *process)
@@ -198,13 +211,7 @@ void signals_kill_pid(struct module *module, struct block *block, struct ask *as
         return;
     }
     struct kill *kill = kill_new(module, block, ask, on_pid_killed);
-    if (!kill || add_target(kill, process) < 0) {
-        if (kill)
-            kill_free(kill);
-        control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
-        return;
-    }
-    workers_submit(module->workers, &kill->job);
+    kill_submit(module, kill, ask, kill ? add_target(kill, process) : -ENOMEM);
 }
 
 /* ---- kill_started ---- */
@@ -281,44 +288,44 @@ void signals_kill_started(struct module *module, struct block *block, struct ask
         return;
     }
     struct kill *kill = kill_new(module, block, ask, on_started_killed);
-    if (!kill || add_started(kill, block) < 0) {
-        if (kill)
-            kill_free(kill);
-        control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
-        return;
-    }
-    workers_submit(module->workers, &kill->job);
+    kill_submit(module, kill, ask, kill ? add_started(kill, block) : -ENOMEM);
 }
 
 /* ---- whole trees ---- */
 
-/* The block may have waited with its removal for this to be back. */
-static struct block *come_back(struct module *module, const struct tracker_op *op)
+static void answer_signalled(struct block_version version, struct ask *ask,
+                             const struct tracker_op *op)
 {
-    intake_drain(module);
-    return blocks_come_back(module, op);
+    pids_reply_pack(control_reply(ask), version, "signalled", op->pids, op->n_pids);
+    control_send(ask);
 }
 
-static void go_on(struct module *module, struct block *block)
+static void on_done(struct tracker_op *op, void *context)
 {
-    if (block->state == BLOCK_REMOVING)
+    struct module *module = context;
+    struct ask *ask = (struct ask *)(uintptr_t)op->tag;
+    intake_drain(module);
+    struct block *block = blocks_come_back(module, op);
+    if (op->result < 0)
+        control_refuse(ask, control_code_of(op->result), "%s", op->error.message);
+    else if (op->kind == TRACKER_SIGNAL)
+        answer_signalled(blocks_version(block), ask, op);
+    else
+        answer_ok(block, ask, true);
+    tracker_op_free(op);
+    if (block->state == BLOCK_REMOVING) /* it may have waited for this to be back */
         blocks_go_on(module, block);
 }
 
-static void refuse(struct ask *ask, const struct tracker_op *op)
-{
-    control_refuse(ask, control_code_of(op->result), "%s", op->error.message);
-}
-
 static void submit(struct module *module, struct block *block, struct ask *ask,
-                   enum tracker_op_kind kind, void (*done)(struct tracker_op *op, void *context))
+                   enum tracker_op_kind kind)
 {
     if (block->clearing) { /* its place is being taken away: nothing may be asked of it any more */
         control_refuse(ask, ERRORCODE_NO_SUCH_BLOCK, "data.block_id: block '%s' is being removed",
                        block->id);
         return;
     }
-    struct tracker_op *op = blocks_op(module, kind, block, ask->request.scope, done);
+    struct tracker_op *op = blocks_op(module, kind, block, ask->request.scope, on_done);
     if (!op || snapshot_give(module, op) < 0) {
         tracker_op_free(op);
         control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
@@ -329,38 +336,9 @@ static void submit(struct module *module, struct block *block, struct ask *ask,
     blocks_submit(module, block, op);
 }
 
-static void on_signalled(struct tracker_op *op, void *context)
-{
-    struct module *module = context;
-    struct ask *ask = (struct ask *)(uintptr_t)op->tag;
-    struct block *block = come_back(module, op);
-    if (op->result < 0) {
-        refuse(ask, op);
-    } else {
-        pids_reply_pack(control_reply(ask), blocks_version(block), "signalled", op->pids,
-                        op->n_pids);
-        control_send(ask);
-    }
-    tracker_op_free(op);
-    go_on(module, block);
-}
-
 void signals_tree(struct module *module, struct block *block, struct ask *ask)
 {
-    submit(module, block, ask, TRACKER_SIGNAL, on_signalled);
-}
-
-static void on_frozen(struct tracker_op *op, void *context)
-{
-    struct module *module = context;
-    struct ask *ask = (struct ask *)(uintptr_t)op->tag;
-    struct block *block = come_back(module, op);
-    if (op->result < 0)
-        refuse(ask, op);
-    else
-        answer_ok(block, ask, true);
-    tracker_op_free(op);
-    go_on(module, block);
+    submit(module, block, ask, TRACKER_SIGNAL);
 }
 
 void signals_freeze(struct module *module, struct block *block, struct ask *ask)
@@ -369,5 +347,5 @@ void signals_freeze(struct module *module, struct block *block, struct ask *ask)
         answer_ok(block, ask, false);
     else
         submit(module, block, ask,
-               ask->request.command == CONTROL_FREEZE ? TRACKER_FREEZE : TRACKER_THAW, on_frozen);
+               ask->request.command == CONTROL_FREEZE ? TRACKER_FREEZE : TRACKER_THAW);
 }

@@ -63,8 +63,9 @@ static struct known *make(const struct module *module)
     return known;
 }
 
-int snapshot_give(struct module *module, struct tracker_op *op)
+int snapshot_hold(struct module *module, struct known **ret)
 {
+    *ret = NULL;
     if (!snapshot_is_needed(module))
         return 0;
     if (!module->snapshot || module->snapshot_version != module->registry.version) {
@@ -72,8 +73,13 @@ int snapshot_give(struct module *module, struct tracker_op *op)
         module->snapshot = make(module);
         module->snapshot_version = module->registry.version;
     }
-    op->known = known_hold(module->snapshot);
-    return op->known ? 0 : -ENOMEM;
+    *ret = known_hold(module->snapshot);
+    return *ret ? 0 : -ENOMEM;
+}
+
+int snapshot_give(struct module *module, struct tracker_op *op)
+{
+    return snapshot_hold(module, &op->known);
 }
 
 struct scope *snapshot_scope(struct module *module, const struct tracker_op *op, uint32_t place)

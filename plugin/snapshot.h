@@ -12,6 +12,9 @@
 /* True where the tracker has members and its owner is who remembers them. */
 bool snapshot_is_needed(const struct module *module);
 
+/* What the registry knows now, held for the caller; null where that is not needed. -ENOMEM. */
+int snapshot_hold(struct module *module, struct known **ret);
+
 /* Gives `op` what the registry knows now, where that is needed. While nothing changes, all share
  * one. -ENOMEM. */
 int snapshot_give(struct module *module, struct tracker_op *op);

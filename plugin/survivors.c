@@ -7,8 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/cleanup.h"
-#include "plugin/blocks.h"
 #include "plugin/lives.h"
 
 static void fill(struct survivor *survivor, const struct process *process)
@@ -39,16 +37,4 @@ int survivors_find(const struct block *block, struct text scope, struct survivor
     *ret = survivors;
     *ret_n = n;
     return 0;
-}
-
-void survivors_answer(struct block *block, struct ask *ask)
-{
-    _cleanup_free_ struct survivor *survivors = NULL;
-    size_t n;
-    if (survivors_find(block, (struct text){NULL, 0}, &survivors, &n) < 0) {
-        control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
-        return;
-    }
-    remove_reply_pack(control_reply(ask), blocks_version(block), false, survivors, n);
-    control_send(ask);
 }

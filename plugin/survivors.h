@@ -12,7 +12,4 @@
 int survivors_find(const struct block *block, struct text scope, struct survivor **ret,
                    size_t *ret_n);
 
-/* Answers a `remove` with the block's members that are still there, with their states. */
-void survivors_answer(struct block *block, struct ask *ask);
-
 #endif

@@ -19,6 +19,8 @@
 #include "plugin/blocks_impl.h"
 #include "plugin/clock.h"
 #include "plugin/intake.h"
+#include "plugin/limits.h"
+#include "plugin/outside.h"
 #include "plugin/scan.h"
 #include "plugin/snapshot.h"
 #include "plugin/survivors.h"
@@ -27,6 +29,7 @@ enum {
     KILL_AGAIN_MS = 100,      /* while somebody is left, at first */
     KILL_AGAIN_MAX_MS = 2000, /* and in the end */
     TELL_MS = 300,            /* for the news of deaths, once the kernel says that it is empty */
+    NAME_MS = 1000,           /* for a look outside at the deadline, where none was made yet */
 };
 
 #define NEVER UINT64_MAX
@@ -34,8 +37,13 @@ enum {
 struct wait {
     LIST_ENTRY(wait) all;
     struct module *module;
-    struct block *block;
+    struct block *block; /* null: it is gone */
     struct ask *ask;
+    struct outside *outside;   /* stop_tree: who belongs to it outside; null: not asked yet */
+    bool is_last;              /* nobody is in the block, and it was looked for them since */
+    bool is_naming;            /* its deadline is over, and it waits for the first such look */
+    char epoch[EPOCH_MAX + 1]; /* of the block that is gone */
+    uint64_t seq;
     uint64_t number;        /* operations at the workers find it again by this */
     int fd;                 /* says when the kernel thinks that it is empty; -1: it has no word */
     sd_event_source *watch; /* of fd */
@@ -65,6 +73,8 @@ static unsigned n_left(const struct wait *wait)
 {
     const struct scope *scope;
     unsigned n = 0;
+    if (!wait->block)
+        return 0;
     if (!scope_of(wait).size)
         return wait->block->n_processes;
     SLIST_FOREACH (scope, &wait->block->scopes, in_block)
@@ -86,6 +96,7 @@ static struct ask *release(struct wait *wait)
     struct ask *ask = wait->ask;
     LIST_REMOVE(wait, all);
     sd_event_source_disable_unref(wait->watch);
+    outside_end(&wait->outside);
     ask->timer = sd_event_source_disable_unref(ask->timer);
     if (wait->fd >= 0)
         close(wait->fd);
@@ -93,29 +104,46 @@ static struct ask *release(struct wait *wait)
     return ask;
 }
 
+static struct block_version version_of(const struct wait *wait)
+{
+    return wait->block ? blocks_version(wait->block)
+                       : (struct block_version){text_of(wait->epoch), wait->seq};
+}
+
+static int find_survivors(struct wait *wait, struct survivor **survivors, size_t *n)
+{
+    int r = 0;
+    *survivors = NULL;
+    *n = 0;
+    if (wait->block)
+        r = survivors_find(wait->block, scope_of(wait), survivors, n);
+    return r == 0 && wait->outside ? outside_add_survivors(wait->outside, survivors, n) : r;
+}
+
+/* What is packed lives as long as the search outside, which ends with the wait. */
 static void answer_stop(struct wait *wait)
 {
     _cleanup_free_ struct survivor *survivors = NULL;
     struct stop_reply reply = {
-        .version = blocks_version(wait->block),
+        .version = version_of(wait),
         .exited = wait->exited,
         .killed = wait->killed,
         .elapsed_ms = (monotonic_ns() - wait->ask->began_ns) / NS_PER_MS,
     };
-    int r = survivors_find(wait->block, scope_of(wait), &survivors, &reply.n_survivors);
-    struct ask *ask = release(wait);
-    if (r < 0) {
-        control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
+    if (find_survivors(wait, &survivors, &reply.n_survivors) < 0) {
+        control_refuse(release(wait), ERRORCODE_INTERNAL, "out of memory");
         return;
     }
+    if (wait->outside)
+        outside_count(wait->outside, &reply.exited, &reply.killed);
     reply.survivors = survivors;
-    stop_reply_pack(control_reply(ask), &reply);
-    control_send(ask);
+    stop_reply_pack(control_reply(wait->ask), &reply);
+    control_send(release(wait));
 }
 
 static void answer_wait(struct wait *wait, bool empty)
 {
-    struct block_version version = blocks_version(wait->block);
+    struct block_version version = version_of(wait);
     unsigned n = n_left(wait);
     struct ask *ask = release(wait);
     /* Where the kernel has somebody whom no scan has seen yet, nobody is not the word either. */
@@ -150,6 +178,35 @@ static bool is_left_by_all(const struct wait *wait)
     return wait->fd < 0 || tracker_is_empty(wait->fd);
 }
 
+static void on_outside(struct outside *outside, void *context)
+{
+    struct wait *wait = context;
+    (void)outside;
+    waits_look_soon(wait->module);
+}
+
+static void begin_outside(struct wait *wait, int signal)
+{
+    const struct ask *ask = wait->ask;
+    if (!wait->outside && wait->block)
+        wait->outside = outside_begin(wait->module, wait->block, ask->request.scope, ask->uid,
+                                      signal, on_outside, wait);
+}
+
+/* Nobody is in it. Who stops it is told also who belongs to it outside. True where that is known.
+ */
+static bool is_done_outside(struct wait *wait)
+{
+    if (!is_stop(wait))
+        return true;
+    begin_outside(wait, 0);
+    if (wait->outside && !wait->is_last) {
+        wait->is_last = true;
+        outside_look(wait->outside);
+    }
+    return !wait->outside || outside_is_over(wait->outside);
+}
+
 /* True where it was answered, and is gone. */
 static bool look(struct wait *wait)
 {
@@ -158,17 +215,39 @@ static bool look(struct wait *wait)
     if (!is_left_by_all(wait)) {
         if (wait->watch) /* its file was read just now, so that the next change is told */
             sd_event_source_set_enabled(wait->watch, SD_EVENT_ONESHOT);
+        wait->is_last = false;
         return false;
     }
     if (n_left(wait) == 0) {
+        if (!is_done_outside(wait))
+            return false;
         answer(wait, true);
         return true;
     }
+    wait->is_last = false;
     if (wait->fd >= 0 && wait->tell_ns == NEVER) {
         wait->tell_ns = monotonic_ns() + TELL_MS * NS_PER_MS;
         arm_timer(wait);
     }
     return false;
+}
+
+/* Time is up. Who was not looked for outside yet is: so long the answer waits. */
+static void give_up(struct wait *wait)
+{
+    if (is_stop(wait))
+        begin_outside(wait, 0);
+    bool known = !wait->outside || outside_has_looked(wait->outside);
+    if (known || (wait->is_naming && monotonic_ns() >= wait->deadline_ns)) {
+        answer(wait, false);
+        return;
+    }
+    if (wait->is_naming)
+        return;
+    wait->is_naming = true;
+    wait->deadline_ns = monotonic_ns() + NAME_MS * NS_PER_MS;
+    outside_look(wait->outside);
+    arm_timer(wait);
 }
 
 static int on_look(sd_event_source *source, void *context)
@@ -179,9 +258,9 @@ static int on_look(sd_event_source *source, void *context)
     intake_drain(module); /* the news of the last deaths */
     for (wait = LIST_FIRST(&module->waits); wait; wait = next) {
         next = LIST_NEXT(wait, all);
-        bool over = wait->is_late || monotonic_ns() >= wait->deadline_ns;
+        bool over = wait->is_late || wait->is_naming || monotonic_ns() >= wait->deadline_ns;
         if (!look(wait) && wait->is_watched && over)
-            answer(wait, false);
+            give_up(wait);
     }
     return 0;
 }
@@ -212,7 +291,10 @@ static void kill_again(struct wait *wait)
     wait->kill_ns = monotonic_ns() + wait->patience_ms * NS_PER_MS;
     wait->patience_ms =
         wait->patience_ms * 2 < KILL_AGAIN_MAX_MS ? wait->patience_ms * 2 : KILL_AGAIN_MAX_MS;
-    if (wait->block->kills == 0)
+    begin_outside(wait, 0);
+    if (wait->outside && wait->ask->request.include_escaped)
+        outside_kill(wait->outside);
+    if (wait->block && wait->block->kills == 0)
         blocks_kill(wait->module, wait->block, scope_of(wait));
 }
 
@@ -225,7 +307,7 @@ static int on_timer(sd_event_source *source, uint64_t now_us, void *context)
     if (look(wait))
         return 0;
     if (now >= wait->deadline_ns && (wait->is_watched || wait->is_late)) {
-        answer(wait, false);
+        give_up(wait);
         return 0;
     }
     if (now >= wait->deadline_ns) { /* the shortest time-out leaves time for one look */
@@ -236,7 +318,8 @@ static int on_timer(sd_event_source *source, uint64_t now_us, void *context)
         kill_again(wait);
     if (now >= wait->tell_ns) { /* deaths that the feed did not tell in time */
         wait->tell_ns = now + TELL_MS * NS_PER_MS;
-        scan_block(wait->module, wait->block);
+        if (wait->block)
+            scan_block(wait->module, wait->block);
     }
     arm_timer(wait);
     return 0;
@@ -274,7 +357,7 @@ static void take_watch(struct wait *wait, struct tracker_op *op)
     wait->is_watched = true;
     int r = sd_event_add_io(wait->module->event, &wait->watch, wait->fd, EPOLLPRI, on_watch, wait);
     if (r < 0) {
-        refuse(wait, ERRORCODE_LIMIT, "cannot wait: there are no descriptors left");
+        control_refuse(release(wait), control_code_of(r), "cannot wait: %s", strerror(-r));
         return;
     }
     sd_event_source_set_enabled(wait->watch, SD_EVENT_OFF); /* look asks for it */
@@ -288,6 +371,8 @@ static void on_watched(struct tracker_op *op, void *context)
     if (wait && op->result == -ENOENT) { /* a sub-scope that was never made: nobody is there */
         wait->is_watched = true;
         waits_look_soon(module);
+    } else if (wait && op->result == -EMFILE) {
+        limits_refuse(module, release(wait), LIMIT_DESCRIPTORS);
     } else if (wait && op->result < 0) {
         refuse(wait, control_code_of(op->result), op->error.message);
     } else if (wait) {
@@ -308,7 +393,9 @@ static bool submit(struct wait *wait, enum tracker_op_kind kind,
     }
     op->tag = wait->number;
     op->signal = (int)request->signal;
-    op->thaws = true; /* what is frozen would not hear of it */
+    op->thaws = true;   /* what is frozen would not hear of it */
+    if (!is_stop(wait)) /* what ends processes may take of the reserve */
+        op->fd_end = wait->module->fd_end;
     blocks_submit(wait->module, wait->block, op);
     return true;
 }
@@ -365,6 +452,8 @@ void waits_start(struct module *module, struct block *block, struct ask *ask)
     if (is_stop(wait))
         wait->kill_ns = after(now, ask->request.grace_ms);
     arm_timer(wait);
+    if (is_stop(wait) && ask->request.include_escaped)
+        begin_outside(wait, (int)ask->request.signal);
     if (is_stop(wait) && !block->clearing)
         submit(wait, TRACKER_SIGNAL, on_signalled);
     else
@@ -391,8 +480,20 @@ void waits_block_gone(struct module *module, const struct block *block)
     struct wait *wait, *next;
     for (wait = LIST_FIRST(&module->waits); wait; wait = next) {
         next = LIST_NEXT(wait, all);
-        if (wait->block == block)
+        if (wait->block != block)
+            continue;
+        if (!is_stop(wait)) {
             answer(wait, true);
+            continue;
+        }
+        begin_outside(wait, 0);
+        if (wait->outside)
+            outside_part(wait->outside, block);
+        strcpy(wait->epoch, block->epoch);
+        wait->seq = block->seq;
+        wait->block = NULL;
+        wait->is_watched = true;
+        waits_look_soon(module);
     }
 }
 

@@ -113,10 +113,12 @@ void list_reply_begin(struct wire_out *out, const struct list_reply_head *head)
 
 static void put_summary(struct wire_out *out, const struct block_summary *block)
 {
-    begin(out, block->version, 3 + (block->has_use ? 2 : 0));
+    begin(out, block->version, 3 + (block->created_at_ms > 0 ? 1 : 0) + (block->has_use ? 2 : 0));
     wire_pair_text(out, "block_id", block->block_id);
     wire_pair_text(out, "confidence", block->confidence);
     wire_pair_uint(out, "processes", block->processes);
+    if (block->created_at_ms > 0)
+        wire_pair_uint(out, "created_at_ms", block->created_at_ms);
     if (block->has_use) {
         wire_pair_uint(out, "rss_bytes", block->rss_bytes);
         wire_pair_uint(out, "cpu_ms", block->cpu_ms);

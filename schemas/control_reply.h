@@ -78,6 +78,7 @@ struct block_summary {
     uint64_t processes;
     bool has_use; /* what it uses was asked for: the two keys that follow */
     uint64_t rss_bytes, cpu_ms;
+    uint64_t created_at_ms; /* when its epoch began; 0: unknown, the key is left out */
 };
 void list_all_reply_pack(struct wire_out *out, const struct block_summary *blocks, size_t n_blocks);
 

@@ -313,6 +313,7 @@ static const struct wire_field summary_fields[] = {
     {"block_id", WIRE_STR, true, offsetof(struct block_summary, block_id)},
     {"confidence", WIRE_STR, true, offsetof(struct block_summary, confidence)},
     {"processes", WIRE_UINT, true, offsetof(struct block_summary, processes)},
+    {"created_at_ms", WIRE_UINT, false, offsetof(struct block_summary, created_at_ms)},
     {"rss_bytes", WIRE_UINT, false, offsetof(struct block_summary, rss_bytes)},
     {"cpu_ms", WIRE_UINT, false, offsetof(struct block_summary, cpu_ms)},
 };
@@ -369,6 +370,12 @@ static int read_survivor(void *item, const msgpack_object *object, const char *p
     return 0;
 }
 
+static int read_survivors(struct survivor **ret, size_t *ret_n, const msgpack_object *survivors,
+                          struct wps_error *error)
+{
+    return read_array(ret, ret_n, survivors, "data.survivors", sizeof **ret, read_survivor, error);
+}
+
 struct remove_keys {
     struct remove_reply reply;
     const msgpack_object *survivors;
@@ -387,8 +394,7 @@ int remove_reply_read(struct remove_reply *ret, const msgpack_object *data, stru
     int result = wire_read(data, "data", remove_fields, COUNT(remove_fields), &keys, NULL, error);
     if (result < 0)
         return result;
-    result = read_array(&keys.reply.survivors, &keys.reply.n_survivors, keys.survivors,
-                        "data.survivors", sizeof *keys.reply.survivors, read_survivor, error);
+    result = read_survivors(&keys.reply.survivors, &keys.reply.n_survivors, keys.survivors, error);
     if (result == 0)
         *ret = keys.reply;
     return result;
@@ -416,8 +422,7 @@ int stop_reply_read(struct stop_reply *ret, const msgpack_object *data, struct w
     int result = wire_read(data, "data", stop_fields, COUNT(stop_fields), &keys, NULL, error);
     if (result < 0)
         return result;
-    result = read_array(&keys.reply.survivors, &keys.reply.n_survivors, keys.survivors,
-                        "data.survivors", sizeof *keys.reply.survivors, read_survivor, error);
+    result = read_survivors(&keys.reply.survivors, &keys.reply.n_survivors, keys.survivors, error);
     if (result == 0)
         *ret = keys.reply;
     return result;

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd_budget.h"
 #include "trackers/assignable.h"
 
 #define BLOCK_PREFIX "b-"
@@ -113,9 +114,9 @@ bool cgroup_locate(const struct tracker *tracker, const char *path, char *block,
 
 int cgroup_make(const char *path, struct wps_error *error)
 {
-    if (mkdir(path, 0755) < 0 && errno != EEXIST)
-        return wps_error_system(error, -errno, "cannot make the cgroup %s", path);
-    return 0;
+    if (mkdir(path, 0755) == 0)
+        return 1;
+    return errno == EEXIST ? 0 : wps_error_system(error, -errno, "cannot make the cgroup %s", path);
 }
 
 static uint64_t place_of(const char *path)
@@ -153,36 +154,54 @@ static enum tracker_mark read_mark(const char *path)
     return TRACKER_UNMARKED;
 }
 
-static int create(struct tracker *tracker, struct tracker_op *op)
+/* `path` is the cgroup's, and is lengthened. */
+static int open_events(struct tracker_op *op, char path[static TRACKER_PATH_MAX])
 {
-    char path[TRACKER_PATH_MAX], part[TRACKER_SCOPE_MAX + 1];
-    int r = cgroup_directory(tracker, op->block, "", path);
-    r = r < 0 ? r : cgroup_make(path, &op->error);
-    if (r < 0)
-        return r;
-    op->block_place = place_of(path);
-    if (op->mark)
-        write_mark(path, op->mark);
-    else
-        op->mark = read_mark(path);
-    if (strlen(path) + sizeof "/cgroup.events" <= sizeof path) {
-        strcat(path, "/cgroup.events");
-        op->watch_fd = open(path, O_RDONLY | O_CLOEXEC);
-    }
+    if (strlen(path) + sizeof "/cgroup.events" > TRACKER_PATH_MAX)
+        return wps_error_system(&op->error, -ENAMETOOLONG, "cannot watch block %s", op->block);
+    strcat(path, "/cgroup.events");
+    op->watch_fd = open(path, O_RDONLY | O_CLOEXEC);
     if (op->watch_fd < 0)
         return wps_error_system(&op->error, -errno, "cannot open %s", path);
+    int r = fd_budget_take(&op->watch_fd, op->fd_end);
+    return r < 0 ? wps_error_system(&op->error, r, "cannot watch block %s", op->block) : 0;
+}
+
+static int create_scopes(struct tracker *tracker, struct tracker_op *op)
+{
+    char path[TRACKER_PATH_MAX], part[TRACKER_SCOPE_MAX + 1];
     int level = 0;
     for (size_t end = 0; op->scope[end] && level < TRACKER_LEVELS; level++) {
         end += strcspn(op->scope + end + (op->scope[end] == '/'), "/") + (op->scope[end] == '/');
         memcpy(part, op->scope, end);
         part[end] = '\0';
-        r = cgroup_directory(tracker, op->block, part, path);
+        int r = cgroup_directory(tracker, op->block, part, path);
         r = r < 0 ? r : cgroup_make(path, &op->error);
         if (r < 0)
             return r;
         op->scope_place[level] = place_of(path);
     }
     return 0;
+}
+
+static int create(struct tracker *tracker, struct tracker_op *op)
+{
+    char path[TRACKER_PATH_MAX];
+    int r = cgroup_directory(tracker, op->block, "", path);
+    r = r < 0 ? r : cgroup_make(path, &op->error);
+    if (r < 0)
+        return r;
+    bool is_new = r > 0;
+    op->block_place = place_of(path);
+    if (op->mark)
+        write_mark(path, op->mark);
+    else
+        op->mark = read_mark(path);
+    r = op->is_watched ? 0 : open_events(op, path);
+    r = r < 0 ? r : create_scopes(tracker, op);
+    if (r < 0 && is_new && cgroup_directory(tracker, op->block, "", path) == 0)
+        cgroupfs_remove(path, 0); /* who was refused a block leaves none */
+    return r;
 }
 
 struct scan {
@@ -233,13 +252,8 @@ static int watch(struct tracker *tracker, struct tracker_op *op)
 {
     char path[TRACKER_PATH_MAX];
     int r = cgroup_directory(tracker, op->block, op->scope, path);
-    if (r == 0 && strlen(path) + sizeof "/cgroup.events" > sizeof path)
-        r = -ENAMETOOLONG;
-    if (r < 0)
-        return wps_error_system(&op->error, r, "cannot watch block %s", op->block);
-    strcat(path, "/cgroup.events");
-    op->watch_fd = open(path, O_RDONLY | O_CLOEXEC);
-    return op->watch_fd < 0 ? wps_error_system(&op->error, -errno, "cannot open %s", path) : 0;
+    return r < 0 ? wps_error_system(&op->error, r, "cannot watch block %s", op->block)
+                 : open_events(op, path);
 }
 
 static int remove_block(struct tracker *tracker, struct tracker_op *op)

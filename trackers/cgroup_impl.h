@@ -24,7 +24,7 @@ enum { CGROUP_REMOVE_PATIENCE_MS = 1000 };
 /* Directory of a block, or of a sub-scope where `scope` is not "". -ENAMETOOLONG. */
 int cgroup_directory(const struct tracker *tracker, const char *block, const char *scope,
                      char path[static TRACKER_PATH_MAX]);
-/* Fine where it is there already. */
+/* 1: it is new; 0: it was there already. */
 int cgroup_make(const char *path, struct wps_error *error);
 bool cgroup_locate(const struct tracker *tracker, const char *path, char *block, char *scope);
 

@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +18,7 @@
 
 #include "base/cleanup.h"
 
-enum { PATH_ROOM = 64, TASKS_LOOKED_AT = 256, ARGV_LOOKS = 4 };
+enum { PATH_ROOM = 64, THREADS_LOOKED_AT = 256 };
 
 static void path_of(char path[static PATH_ROOM], uint32_t pid, const char *file)
 {
@@ -31,14 +30,11 @@ static void path_of(char path[static PATH_ROOM], uint32_t pid, const char *file)
 /* A leader that left has no files any more, while the threads that live on have. 0: none lives. */
 static uint32_t find_living_thread(uint32_t pid, char *ret_state)
 {
-    char path[PATH_ROOM];
-    path_of(path, pid, "task");
-    _cleanup_closedir_ DIR *tasks = opendir(path);
-    struct dirent *entry;
-    for (int i = 0; i < TASKS_LOOKED_AT && tasks && (entry = readdir(tasks)); i++) {
+    _cleanup_closedir_ DIR *threads = proc_threads(pid);
+    uint32_t tid;
+    for (int i = 0; i < THREADS_LOOKED_AT && (tid = proc_next_thread(threads)); i++) {
         struct proc_stat stat;
-        uint32_t tid = (uint32_t)strtoul(entry->d_name, NULL, 10);
-        if (tid && proc_stat_read(&stat, tid) == 0 && stat.state != 'Z' && stat.state != 'X') {
+        if (proc_stat_read(&stat, tid) == 0 && stat.state != 'Z' && stat.state != 'X') {
             *ret_state = stat.state;
             return tid;
         }
@@ -214,12 +210,9 @@ int detail_read_argv(struct detail *detail, size_t max)
     bool cut = false;
     if (!argv)
         return -ENOMEM;
-    ssize_t size = proc_argv_read(argv, max, detail->alive_as, &cut);
-    /* In the middle of exec there is none for a moment. What has no program never has one. */
-    for (int look = 0; size == 0 && detail->exe && look < ARGV_LOOKS; look++) {
-        poll(NULL, 0, 1);
-        size = proc_argv_read(argv, max, detail->alive_as, &cut);
-    }
+    ssize_t size = detail->exe /* what has no program never has an argv */
+                       ? proc_argv_read_patiently(argv, max, detail->alive_as, &cut)
+                       : proc_argv_read(argv, max, detail->alive_as, &cut);
     if (size < 0)
         return (int)size;
     if (!is_same(detail))

@@ -5,27 +5,21 @@
 #include "trackers/facts.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "trackers/held.h"
 
-enum { ARGV_LOOKS = 4 };
-
-/* In the middle of exec a process has no argv for a moment, and must not be known by its name alone
- * for ever: so an empty one is looked at some times more. */
-static ssize_t read_patiently(struct process_facts *facts, char argv[static PROC_ARGV_MAX])
+/* A process must not be known by its name alone for ever because it was in the middle of exec, or
+ * because its leader left. */
+static ssize_t find_argv(struct process_facts *facts, char argv[static PROC_ARGV_MAX])
 {
+    bool has_ended = proc_has_ended(&facts->stat), is_zombie = facts->stat.state == 'Z';
+    if (!has_ended && !is_zombie && !proc_is_kernel_thread(&facts->stat))
+        return proc_argv_read_patiently(argv, PROC_ARGV_MAX, facts->pid, &facts->argv_cut);
     ssize_t size = proc_argv_read(argv, PROC_ARGV_MAX, facts->pid, &facts->argv_cut);
-    bool may_come = !proc_has_ended(&facts->stat) && !proc_is_kernel_thread(&facts->stat) &&
-                    facts->stat.state != 'Z';
-    for (int look = 0; size == 0 && may_come && look < ARGV_LOOKS; look++) {
-        poll(NULL, 0, 1);
-        size = proc_argv_read(argv, PROC_ARGV_MAX, facts->pid, &facts->argv_cut);
-    }
-    if (size == 0 && facts->stat.state == 'Z' && !proc_has_ended(&facts->stat))
+    if (size == 0 && is_zombie && !has_ended)
         size = proc_argv_read_by_threads(argv, facts->pid, &facts->argv_cut);
     return size;
 }
@@ -36,7 +30,7 @@ static int read_argv(struct process_facts *facts)
     int read = held_begin(facts->pid);
     if (read < 0)
         return 0; /* it holds up another reader: it is known by its name */
-    ssize_t size = read_patiently(facts, argv);
+    ssize_t size = find_argv(facts, argv);
     held_end(read);
     if (size <= 0)
         return (int)size;

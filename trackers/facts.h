@@ -15,9 +15,12 @@ struct process_facts {
     uint64_t rss_bytes;
     struct text argv; /* owned */
     bool argv_cut;
-    bool moved;     /* ASSIGN: it was put there just now */
-    char *cgroup;   /* path in the unified hierarchy, owned; null where it was not asked for */
-    uint32_t place; /* SCAN of a tracker without places: index into what is known (known.h) */
+    bool moved;   /* ASSIGN: it was put there just now */
+    char *cgroup; /* path in the unified hierarchy, owned; null where it was not asked for */
+    /* SCAN of a tracker without places: index into what is known (known.h), and whether nothing but
+     * its tag says so. */
+    uint32_t place;
+    bool by_tag;
 };
 
 enum facts_wanted {

@@ -21,65 +21,14 @@
 
 #include "base/cleanup.h"
 #include "trackers/assignable.h"
-#include "trackers/held.h"
-#include "trackers/lineage_find.h"
+#include "trackers/look.h"
 #include "trackers/probe.h"
 #include "trackers/tracker_impl.h"
-
-#define TAG_BLOCK    "PROCTRACK_BLOCK"
-#define TAG_SCOPE    "PROCTRACK_SCOPE"
-#define TAG_INSTANCE "WPS_RUNTIME_DIR"
 
 enum {
     KILL_ROUNDS = 100, /* of a tree that forks faster than it is killed; then the owner goes on */
     KILL_WAIT_MS = 32, /* the longest of the waits for those that are killed to be gone */
 };
-
-struct lineage_tracker {
-    struct tracker tracker;
-    char *instance; /* the broker's runtime directory */
-};
-
-/* ---- a look -------------------------------------------------------------------------------------
- */
-
-struct look {
-    struct lineage_row *rows;
-    size_t n;
-};
-
-static void cleanup_look(struct look *look)
-{
-    free(look->rows);
-}
-
-/* All processes that run. Kernel threads and init are nobody's. */
-static int read_table(struct look *look)
-{
-    _cleanup_free_ uint32_t *pids = NULL;
-    size_t n_pids;
-    int r = proc_list(&pids, &n_pids);
-    if (r < 0)
-        return r;
-    look->rows = calloc(n_pids + 1, sizeof *look->rows);
-    if (!look->rows)
-        return -ENOMEM;
-    for (size_t i = 0; i < n_pids; i++) {
-        struct proc_stat stat;
-        if (proc_stat_read(&stat, pids[i]) < 0 || proc_has_ended(&stat))
-            continue;
-        look->rows[look->n++] = (struct lineage_row){
-            .pid = pids[i],
-            .ppid = stat.ppid,
-            .start_ticks = stat.start_ticks,
-            .barred = pids[i] <= 1 || proc_is_kernel_thread(&stat),
-            .tag = LINEAGE_NOWHERE,
-        };
-    }
-    lineage_sort(look->rows, look->n);
-    lineage_bar(look->rows, look->n, (uint32_t)getpid());
-    return 0;
-}
 
 /* ---- tags
  * ---------------------------------------------------------------------------------------- */
@@ -104,31 +53,11 @@ static uint32_t place_named(const struct known *known, struct text block, struct
     return best;
 }
 
-/* Several brokers may have a block of that name: where the environment says which one it is for,
- * that has to be ours. */
-static bool is_for_us(const struct tracker_op *op, struct text environment)
-{
-    const struct lineage_tracker *lineage = (const struct lineage_tracker *)op->tracker;
-    struct text instance = proc_environ_value(environment, TAG_INSTANCE);
-    while (instance.size > 1 && instance.at[instance.size - 1] == '/')
-        instance.size--;
-    return !instance.at || text_is(instance, lineage->instance);
-}
-
 static uint32_t read_tag(const struct tracker_op *op, uint32_t pid, char *buffer)
 {
-    int read = held_begin(pid);
-    if (read < 0)
-        return LINEAGE_NOWHERE;
-    ssize_t size = proc_environ_read(buffer, PROC_ENVIRON_MAX, pid);
-    held_end(read);
-    if (size <= 0)
-        return LINEAGE_NOWHERE;
-    const struct text environment = {buffer, (size_t)size};
-    struct text block = proc_environ_value(environment, TAG_BLOCK);
-    return block.at && is_for_us(op, environment)
-               ? place_named(op->known, block, proc_environ_value(environment, TAG_SCOPE))
-               : LINEAGE_NOWHERE;
+    struct look_tag tag = look_tag_read(op->tracker, pid, buffer);
+    return tag.block.at && tag.is_ours ? place_named(op->known, tag.block, tag.scope)
+                                       : LINEAGE_NOWHERE;
 }
 
 /* Of processes that are no members by descent, and that the kernel lets us read: our own user's, or
@@ -152,7 +81,7 @@ static int look_around(const struct tracker_op *op, const struct known_member *m
 {
     if (!op->known)
         return -EINVAL;
-    int r = read_table(look);
+    int r = look_read(look, op->tracker);
     if (r < 0)
         return r;
     lineage_find(look->rows, look->n, members, n_members);
@@ -167,7 +96,17 @@ static int look_around(const struct tracker_op *op, const struct known_member *m
 /* ---- scan
  * ---------------------------------------------------------------------------------------- */
 
-static int add_facts(struct tracker_op *op, const struct lineage_row *row)
+/* Its parent is no member of the same block: nobody but its tag tells of it. */
+static bool is_stray(const struct tracker_op *op, struct look *look, const struct lineage_row *row)
+{
+    if (row->how != LINEAGE_BY_TAG)
+        return false;
+    const struct lineage_row *parent = lineage_row(look->rows, look->n, row->ppid);
+    return !parent || parent->place == LINEAGE_NOWHERE ||
+           strcmp(op->known->places[parent->place].block, op->known->places[row->place].block) != 0;
+}
+
+static int add_facts(struct tracker_op *op, struct look *look, const struct lineage_row *row)
 {
     struct process_facts facts;
     int r = facts_read(&facts, row->pid, FACTS_ARGV);
@@ -178,16 +117,17 @@ static int add_facts(struct tracker_op *op, const struct lineage_row *row)
         return 0;
     }
     facts.place = row->place;
+    facts.by_tag = is_stray(op, look, row);
     return facts_list_add(&op->facts, &facts);
 }
 
 static int scan(struct tracker_op *op)
 {
-    cleanup(cleanup_look) struct look look = {0};
+    cleanup(look_clear) struct look look = {0};
     int r = look_around(op, op->known->members, op->known->n_members, true, &look);
     for (size_t i = 0; r == 0 && i < look.n; i++)
         if (look.rows[i].place != LINEAGE_NOWHERE)
-            r = add_facts(op, &look.rows[i]);
+            r = add_facts(op, &look, &look.rows[i]);
     return r < 0 ? wps_error_system(&op->error, r, "cannot look for members in /proc") : 0;
 }
 
@@ -295,7 +235,7 @@ static int kill_rounds(struct tracker_op *op, struct members *members)
 {
     int wait_ms = 1;
     for (int round = 0; round < KILL_ROUNDS && wait_ms <= KILL_WAIT_MS; round++) {
-        cleanup(cleanup_look) struct look look = {0};
+        cleanup(look_clear) struct look look = {0};
         size_t n_new;
         int r = look_around(op, members->items, members->n, op->strays, &look);
         if (r < 0)
@@ -344,7 +284,7 @@ static int signal_one(struct tracker_op *op, const struct lineage_row *row)
 static int signal_rounds(struct tracker_op *op, struct members *members)
 {
     for (int round = 0; round < KILL_ROUNDS; round++) {
-        cleanup(cleanup_look) struct look look = {0};
+        cleanup(look_clear) struct look look = {0};
         size_t before = op->n_pids;
         int r = look_around(op, members->items, members->n, false, &look);
         for (size_t i = 0; r == 0 && i < look.n; i++)
@@ -464,29 +404,22 @@ static int try_child(struct wps_error *error)
 
 static void lineage_close(struct tracker *tracker)
 {
-    free(((struct lineage_tracker *)tracker)->instance);
     free(tracker);
 }
 
 static int lineage_open(const struct tracker_options *options, struct tracker **ret,
                         struct wps_error *error)
 {
+    (void)options;
     int r = try_child(error);
     if (r < 0)
         return r;
-    struct lineage_tracker *lineage = calloc(1, sizeof *lineage);
-    char *instance = strdup(options->instance ? options->instance : "");
-    if (!lineage || !instance) {
-        free(lineage);
-        free(instance);
+    struct tracker *tracker = calloc(1, sizeof *tracker);
+    if (!tracker)
         return wps_error_set(error, -ENOMEM, "out of memory");
-    }
-    for (size_t size = strlen(instance); size > 1 && instance[size - 1] == '/';)
-        instance[--size] = '\0';
-    lineage->tracker.class = &tracker_lineage;
-    lineage->tracker.root_fd = -1;
-    lineage->instance = instance;
-    *ret = &lineage->tracker;
+    tracker->class = &tracker_lineage;
+    tracker->root_fd = -1;
+    *ret = tracker;
     return 0;
 }
 

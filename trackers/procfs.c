@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@
 
 #define PF_KTHREAD 0x00200000
 
-enum { CLOCK_TRIES = 8 };
+enum { ARGV_LOOKS = 4, CLOCK_TRIES = 8 };
 
 /* Reads a file of /proc whole, up to `room` bytes. A process that is gone is -ESRCH, however the
  * kernel says it. */
@@ -172,18 +173,23 @@ ssize_t proc_argv_read(char *argv, size_t room, uint32_t pid, bool *ret_cut)
     return size - used >= PADDING ? used : size;
 }
 
+ssize_t proc_argv_read_patiently(char *argv, size_t room, uint32_t pid, bool *ret_cut)
+{
+    ssize_t size = proc_argv_read(argv, room, pid, ret_cut);
+    for (int look = 0; size == 0 && look < ARGV_LOOKS; look++) {
+        poll(NULL, 0, 1);
+        size = proc_argv_read(argv, room, pid, ret_cut);
+    }
+    return size;
+}
+
 ssize_t proc_argv_read_by_threads(char argv[static PROC_ARGV_MAX], uint32_t pid, bool *ret_cut)
 {
-    char path[64];
     ssize_t size = 0;
-    snprintf(path, sizeof path, "/proc/%" PRIu32 "/task", pid);
-    _cleanup_closedir_ DIR *tasks = opendir(path);
-    for (struct dirent *entry; tasks && size <= 0 && (entry = readdir(tasks));) {
-        uint32_t tid = (uint32_t)strtoul(entry->d_name, NULL, 10);
-        if (tid && tid != pid)
-            size = proc_argv_read(argv, PROC_ARGV_MAX, tid,
-                                  ret_cut); /* threads are in /proc by number */
-    }
+    _cleanup_closedir_ DIR *threads = proc_threads(pid);
+    for (uint32_t tid; size <= 0 && (tid = proc_next_thread(threads));)
+        if (tid != pid)
+            size = proc_argv_read(argv, PROC_ARGV_MAX, tid, ret_cut);
     return size > 0 ? size : 0;
 }
 
@@ -314,6 +320,21 @@ int proc_list(uint32_t **ret_pids, size_t *ret_n)
     return 0;
 }
 
+DIR *proc_threads(uint32_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%" PRIu32 "/task", pid);
+    return opendir(path);
+}
+
+uint32_t proc_next_thread(DIR *threads)
+{
+    for (struct dirent *entry; threads && (entry = readdir(threads));)
+        if (isdigit((unsigned char)entry->d_name[0]))
+            return (uint32_t)strtoul(entry->d_name, NULL, 10);
+    return 0;
+}
+
 /* A task's list of children has no end that is known beforehand. */
 static int children_of_task(const char *path, uint32_t **pids_p, size_t *n_p, size_t *room_p)
 {
@@ -330,15 +351,12 @@ static int children_of_task(const char *path, uint32_t **pids_p, size_t *n_p, si
 
 int proc_children(uint32_t pid, uint32_t **pids_p, size_t *n_p, size_t *room_p)
 {
-    char path[320];
-    snprintf(path, sizeof path, "/proc/%" PRIu32 "/task", pid);
-    _cleanup_closedir_ DIR *tasks = opendir(path);
-    if (!tasks)
+    char path[64];
+    _cleanup_closedir_ DIR *threads = proc_threads(pid);
+    if (!threads)
         return errno == ENOENT || errno == ESRCH ? 0 : -errno;
-    for (struct dirent *entry; (entry = readdir(tasks));) {
-        if (!isdigit((unsigned char)entry->d_name[0]))
-            continue;
-        snprintf(path, sizeof path, "/proc/%" PRIu32 "/task/%s/children", pid, entry->d_name);
+    for (uint32_t tid; (tid = proc_next_thread(threads));) {
+        snprintf(path, sizeof path, "/proc/%" PRIu32 "/task/%" PRIu32 "/children", pid, tid);
         int r = children_of_task(path, pids_p, n_p, room_p);
         if (r == -ENOENT && access("/proc/thread-self/children", F_OK) < 0)
             return -ENOSYS;

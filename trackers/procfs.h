@@ -11,6 +11,7 @@
  * `cmdline`, `environ` and `cgroup` can wait: only worker threads do that.
  */
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -61,6 +62,10 @@ uint64_t proc_rss_bytes(uint32_t pid);
  * -ESRCH. */
 ssize_t proc_argv_read(char *argv, size_t room, uint32_t pid, bool *ret_cut);
 
+/* The same for one that has a program. In the middle of exec it has no argv for a moment: so an
+ * empty one is looked at four times more, a millisecond apart. */
+ssize_t proc_argv_read_patiently(char *argv, size_t room, uint32_t pid, bool *ret_cut);
+
 /* The same by way of its other threads, for one whose leader left: the kernel shows nothing of a
  * process at its leader then. 0 where none of them has any. */
 ssize_t proc_argv_read_by_threads(char argv[static PROC_ARGV_MAX], uint32_t pid, bool *ret_cut);
@@ -85,6 +90,14 @@ int proc_uid_read(uid_t *ret_uid, uint32_t pid);
 
 /* All pids in /proc, unsorted; the array is the caller's to free. */
 int proc_list(uint32_t **ret_pids, size_t *ret_n);
+
+/* Begins to go through the threads of a process. The caller closes it (closedir); null with errno.
+ */
+DIR *proc_threads(uint32_t pid);
+
+/* The next one's number, which leads into /proc as a pid does; 0: there are no more. `threads` may
+ * be null: then there are none. */
+uint32_t proc_next_thread(DIR *threads);
 
 /* Children of a process, of all its threads, as the kernel links them now; appended to the caller's
  * array, which is grown as needed. 0 also where it is gone. -ENOSYS: this kernel has no

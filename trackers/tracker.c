@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "trackers/tracker_impl.h"
 
 static const struct tracker_class *const classes[] = {&tracker_cgroup, &tracker_lineage,
@@ -21,20 +22,37 @@ const char *const *tracker_names(void)
     return names;
 }
 
+static int open_class(const struct tracker_class *class, const struct tracker_options *options,
+                      struct tracker **ret, struct wps_error *error)
+{
+    _cleanup_free_ char *instance = strdup(options->instance ? options->instance : "");
+    if (!instance)
+        return wps_error_set(error, -ENOMEM, "out of memory");
+    for (size_t size = strlen(instance); size > 1 && instance[size - 1] == '/';)
+        instance[--size] = '\0';
+    int r = class->open(options, ret, error);
+    if (r == 0)
+        (*ret)->instance = take_ptr(instance);
+    return r;
+}
+
 int tracker_open(const char *name, const struct tracker_options *options, struct tracker **ret,
                  struct wps_error *error)
 {
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
         if (strcmp(classes[i]->name, name) == 0)
-            return classes[i]->open(options, ret, error);
+            return open_class(classes[i], options, ret, error);
     return wps_error_set(error, -ENOSYS, "the tracker '%s' is not part of this build", name);
 }
 
 void tracker_close(struct tracker **tracker_p)
 {
-    if (*tracker_p)
-        (*tracker_p)->class->close(*tracker_p);
+    struct tracker *tracker = *tracker_p;
     *tracker_p = NULL;
+    if (!tracker)
+        return;
+    free(tracker->instance);
+    tracker->class->close(tracker);
 }
 
 const char *tracker_name(const struct tracker *tracker)

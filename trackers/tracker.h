@@ -111,7 +111,10 @@ struct tracker_op {
     uint32_t client_uid;    /* ASSIGN: a process of another user is refused unless this is 0 */
     unsigned wanted;        /* FACTS: enum facts_wanted */
     enum tracker_mark mark; /* CREATE: written to the block; unmarked: read, and told here */
-    uint64_t tag, life;     /* the owner's, untouched */
+    bool is_watched;        /* CREATE: no watch_fd is wanted */
+    int fd_end; /* CREATE, WATCH: watch_fd has to be below it, else -EMFILE; 0: any (fd_budget.h) */
+    unsigned n_new;      /* CREATE: the owner's, untouched */
+    uint64_t tag, life;  /* the owner's, untouched */
     struct known *known; /* SCAN, KILL without places: what the owner knows; held until the end */
     bool strays; /* KILL without places: strays too, whose tags are read, which can hang; and wait a
                     little for the end of all */

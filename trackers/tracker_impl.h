@@ -25,6 +25,7 @@ struct tracker {
     const struct tracker_class *class;
     int root_fd;
     uint32_t spared; /* atomic: workers read it */
+    char *instance;  /* the broker's runtime directory, without a slash at its end; "": unknown */
     char root_path[TRACKER_PATH_MAX];
 };
 

@@ -15,7 +15,7 @@
 #include "bench/programs/stamp.h"
 
 /* Of linux/bpf.h, besides what kernel_types.h has of it. */
-enum { BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_CGROUP_ARRAY = 8, BPF_F_MMAPABLE = 1 << 10 };
+enum { BPF_MAP_TYPE_CGROUP_ARRAY = 8, BPF_F_MMAPABLE = 1 << 10 };
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);

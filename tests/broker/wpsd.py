@@ -6,6 +6,7 @@ however it ends.
 """
 
 import os
+import pathlib
 import queue
 import shutil
 import signal
@@ -133,6 +134,17 @@ class BrokerTest(unittest.TestCase):
         self.addCleanup(self.assert_ends_well, broker)
         self.client = self.connect(zmq.REQ, broker.endpoint("rpc"))
         return broker
+
+    def child(self, *command, stdin=subprocess.DEVNULL):
+        """A process whose command line can be read."""
+        process = subprocess.Popen(command, stdin=stdin)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        # Popen returns in the middle of exec, when there is none yet.
+        until = time.monotonic() + DEADLINE
+        while not pathlib.Path(f"/proc/{process.pid}/cmdline").read_bytes():
+            self.assertLess(time.monotonic(), until)
+        return process
 
     def assert_ends_well(self, broker):
         if not broker.end_was_seen:  # one that fell over unseen did not end well

@@ -43,16 +43,6 @@ class Example(BrokerTest):
         self.control = self.connect(zmq.REQ, broker.endpoint("control"))
         return broker
 
-    def child(self, *command, stdin=subprocess.DEVNULL):
-        process = subprocess.Popen(command, stdin=stdin)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        # Popen returns in the middle of exec, when there is no command line to be read yet.
-        until = time.monotonic() + DEADLINE
-        while not pathlib.Path(f"/proc/{process.pid}/cmdline").read_bytes():
-            self.assertLess(time.monotonic(), until)
-        return process
-
     def script(self, text, **env):
         """A Python example at work; its lines can be waited for."""
         process = subprocess.Popen([PYTHON, "-u", "-c", text], text=True, stdout=subprocess.PIPE,

@@ -13,7 +13,6 @@ os.environ["WPSD"] = str(BUILD / "wpsd")
 os.environ["WPSD_SANITIZE"] = os.environ.get("EMBED_SANITIZE", "")
 sys.path.insert(0, str(HERE.parent / "broker"))
 
-import subprocess  # noqa: E402
 import unittest  # noqa: E402
 
 import zmq  # noqa: E402
@@ -40,16 +39,6 @@ class StateFile(BrokerTest):
 
     def request(self, command, **data):
         return self.ask_ok(command, data, self.control)
-
-    def child(self, *command):
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        # Popen returns in the middle of exec, when there is no command line to be read yet.
-        until = time.monotonic() + DEADLINE
-        while not pathlib.Path(f"/proc/{process.pid}/cmdline").read_bytes():
-            self.assertLess(time.monotonic(), until)
-        return process
 
     def read(self, block):
         """What the file says, or None. It is whole at any time: half of one would not parse."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import random
 import threading
+import time
 import unittest
 from typing import Any
 
@@ -66,6 +67,19 @@ class Answers(SystemCase):
         self.assertEqual(summary[block.id]["processes"], 2)
         self.assertEqual(summary[empty.id]["processes"], 0)
         self.assertEqual(summary[block.id]["epoch"], block.ensured["epoch"])
+
+    def test_list_all_blocks_tells_when_each_began(self) -> None:
+        def created(block_id: str) -> int:
+            return {entry["block_id"]: entry["created_at_ms"]
+                    for entry in self.control("list_all_blocks")["blocks"]}[block_id]
+        before = int(time.time() * 1000)
+        block = self.block()
+        first = created(block.id)
+        self.assertLessEqual(before, first)
+        self.assertLessEqual(first, int(time.time() * 1000))
+        block.remove()
+        self.control("ensure_tracker", block_id=block.id)
+        self.assertGreaterEqual(created(block.id), first)
 
     def test_an_unknown_block_is_answered_as_in_the_registry_this_comes_from(self) -> None:
         unknown = self.new_id("unknown")
@@ -264,14 +278,6 @@ class Clients(SystemCase):
             self.assertIn("data", reply)
         self.assertIs(self.control("list_block", **data)["tracked"], True, "ensured at the end")
 
-    def test_what_cannot_be_kept_is_not_promised(self) -> None:
-        block = self.block()
-        with self.refused("not_supported"):
-            self.control("remove", block_id=block.id, include_escaped=True)
-        with self.refused("not_supported"):
-            self.control("stop_tree", block_id=block.id, include_escaped=True)
-        self.assertIn(block.id, self.control("list_all_blocks")["block_ids"])
-
     def test_a_dealer_may_ask_a_hundred_times_before_it_reads(self) -> None:
         self.assertEqual(len(self.ask_all([{"command": "describe"}] * 100)), 100)
 
@@ -310,24 +316,3 @@ class Clients(SystemCase):
         os.close(ready)
         os.waitpid(pid, 0)
         return unpack(body) or {}
-
-
-class FullRegistry(SystemCase):
-    """max-processes: what there is no room for is left out, killed with its block, and found when there is."""
-
-    options = {"max_processes": 20}
-
-    def test_whoever_was_left_out_is_listed_when_there_is_room(self) -> None:
-        if self.tracker != "cgroup":
-            self.skipTest("who is not known is no member here")
-        block = self.block()
-        crowd = [block.odd("hold") for _ in range(30)]
-        for odd in crowd:
-            odd.until("ready")
-        self.assertEqual(len(block.listed()), 20)
-        listed = set(block.listed())
-        for odd in [odd for odd in crowd if odd.pid in listed]:
-            odd.finish()
-        left = {odd.pid for odd in crowd if odd.pid not in listed}
-        block.watch.until(lambda: left <= set(block.listed()), "the left out are listed")
-        self.assertEqual(self.control("remove", block_id=block.id)["survivors"], [])

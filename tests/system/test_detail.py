@@ -14,12 +14,10 @@ import time
 import unittest
 from typing import Any
 
-import zmq
-
 from blackbox import hanging, programs
 from blackbox.case import Block, SystemCase
 from blackbox.programs import Odd
-from blackbox.wire import DEADLINE, SLOW, pack, unpack
+from blackbox.wire import DEADLINE, SLOW
 
 PYTHON = "/usr/bin/python3"
 KEYS = {"exe", "cwd", "uid", "state", "threads", "cpu_ms", "argv", "ports"}
@@ -398,24 +396,9 @@ class Blocks(DetailCase):
     def test_many_who_ask_at_once_are_all_answered(self) -> None:
         block = self.block()
         self.odd(block, "hold")
-        for reply in ask_all(self, [{"command": "list_all_blocks", "data": {"detail": True}}] * 100):
+        for reply in self.ask_all([{"command": "list_all_blocks", "data": {"detail": True}}] * 100):
             told = {entry["block_id"]: entry for entry in reply["data"]["blocks"]}
             self.assertGreater(told[block.id]["rss_bytes"], 0)
-
-
-def ask_all(case: SystemCase, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Sends them all before it reads; the replies, in the order of the requests."""
-    with zmq.Context.instance().socket(zmq.DEALER) as dealer:
-        dealer.linger = 0
-        dealer.connect(case.broker.endpoint("control"))
-        for number, request in enumerate(requests):
-            dealer.send_multipart([b"", pack(request | {"reqid": number})])
-        replies: dict[int, dict[str, Any]] = {}
-        while len(replies) < len(requests):
-            case.assertTrue(dealer.poll(DEADLINE * 1000), f"{len(replies)} of {len(requests)} replies")
-            reply = unpack(dealer.recv_multipart()[1])
-            replies[reply["resid"]] = reply
-    return [replies[number] for number in range(len(requests))]
 
 
 class Crowds(DetailCase):
@@ -449,7 +432,7 @@ class Crowds(DetailCase):
         block = self.block()
         odds = [self.odd(block, "hold") for _ in range(5)]
         data = {"block_id": block.id, "detail": True}
-        for reply in ask_all(self, [{"command": "list_block", "data": data}] * 100):
+        for reply in self.ask_all([{"command": "list_block", "data": data}] * 100):
             self.assertEqual({record["pid"] for record in reply["data"]["processes"]},
                              {odd.pid for odd in odds})
             for record in reply["data"]["processes"]:
@@ -460,10 +443,10 @@ class Crowds(DetailCase):
             block = self.block()
             self.odd(block, "hold")
             data = {"block_id": block.id}
-            replies = ask_all(self, [{"command": "list_block", "data": data | {"detail": True}},
-                                     {"command": "list_all_blocks", "data": {"detail": True}},
-                                     {"command": "remove", "data": data},
-                                     {"command": "list_block", "data": data | {"detail": True}}])
+            replies = self.ask_all([{"command": "list_block", "data": data | {"detail": True}},
+                                    {"command": "list_all_blocks", "data": {"detail": True}},
+                                    {"command": "remove", "data": data},
+                                    {"command": "list_block", "data": data | {"detail": True}}])
             for reply in replies:
                 self.assertIn("data", reply)
 

@@ -61,6 +61,8 @@ class Races(SystemCase):
         elif command == "stop_tree":
             data |= {"grace_ms": self.random.choice((0, 5, 50)),
                      "timeout_ms": self.random.choice((60, 500, 2000))}
+        if command in ("remove", "stop_tree") and self.random.random() < 0.5:
+            data["include_escaped"] = True
         if command not in ("remove", "kill_started", "confidence_of") and self.random.random() < 0.3:
             data["scope"] = self.random.choice(("bg/1", "bg", "main"))
         return {"command": command, "data": data}

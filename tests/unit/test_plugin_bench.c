@@ -13,6 +13,7 @@
 #include <sys/epoll.h>
 
 #include "plugin/clock.h"
+#include "plugin/escapees.h"
 #include "plugin/intake.h"
 #include "plugin/lives.h"
 #include "plugin/publish.h"
@@ -201,6 +202,7 @@ static void make_loop(struct module *module)
     add_timer(module, &module->read_timer, lives_on_read_timer);
     add_timer(module, &module->mark_timer, publish_on_mark_timer);
     add_timer(module, &module->retry_timer, publish_on_retry_timer);
+    add_timer(module, &module->escape_timer, escapees_on_timer);
     cr_assert_geq(sd_event_add_io(module->event, NULL, workers_fd(module->workers), EPOLLIN,
                                   on_workers, module),
                   0);
@@ -265,6 +267,7 @@ void bench_free(struct bench **bench_p)
     bench_check(bench);
     strangers_clear(module);
     lives_clear(module);
+    escapees_clear(module);
     registry_destroy(&module->registry);
     feed_close(&module->feed);
     tracker_close(&module->tracker);
@@ -272,6 +275,7 @@ void bench_free(struct bench **bench_p)
     sd_event_source_disable_unref(module->read_timer);
     sd_event_source_disable_unref(module->mark_timer);
     sd_event_source_disable_unref(module->retry_timer);
+    sd_event_source_disable_unref(module->escape_timer);
     sd_event_unref(module->event);
     wire_out_destroy(&module->out);
     free_members(bench);

@@ -48,6 +48,8 @@ Test(options, without_any_there_are_the_defaults)
     cr_assert_gt(options.max_blocks, 1000);
     cr_assert_gt(options.max_processes, 10000);
     cr_assert_gt(options.max_requests, 100);
+    cr_assert_gt(options.max_scopes, 100);
+    cr_assert_gt(options.reserve_descriptors, 0);
 }
 
 Test(options, every_tracker_and_feed_can_be_forced)
@@ -83,8 +85,10 @@ static const struct {
     {"feed-buffer-kib", offsetof(struct options, feed_buffer_kib), 4, 1048576},
     {"persist", offsetof(struct options, persist), 0, 4096},
     {"max-blocks", offsetof(struct options, max_blocks), 1, 1000000},
+    {"max-scopes", offsetof(struct options, max_scopes), 1, 100000},
     {"max-processes", offsetof(struct options, max_processes), 1, 10000000},
     {"max-requests", offsetof(struct options, max_requests), 1, 1000000},
+    {"reserve-descriptors", offsetof(struct options, reserve_descriptors), 0, 1000000},
 };
 
 Test(options, a_number_is_taken_from_its_least_to_its_most)
@@ -175,7 +179,7 @@ Test(options, an_unknown_key_is_refused_with_those_that_there_are)
         cr_assert_eq(read_one(&options, keys[i], "1"), -EINVAL, "%s", keys[i]);
         cr_assert(strstr(error.message, quoted), "%s", error.message);
         cr_assert(strstr(error.message, "tracker, feed, control"), "%s", error.message);
-        cr_assert(strstr(error.message, "max-requests"), "all of them: %s", error.message);
+        cr_assert(strstr(error.message, "reserve-descriptors"), "all of them: %s", error.message);
     }
 }
 

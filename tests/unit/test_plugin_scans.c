@@ -248,12 +248,12 @@ Test(scans, beyond_max_processes_nobody_is_listed_until_there_is_room)
     born(3, 1);
     execs(3, "c");
     exits(3, 0);
-    assert_story(bench, "added 1 a; added 2 b");
-    cr_assert_geq(bench->module.counters.limits_hit, 1);
+    assert_story(bench, "added 1 a; added 2 b; block-changed");
+    cr_assert_geq(bench->module.counters.limit_processes, 1);
     exits(2, 0);
     born(4, 1);
     execs(4, "d");
-    assert_story(bench, "exited 2 0; added 4 d");
+    assert_story(bench, "exited 2 0; block-resync overflow; added 4 d");
 }
 
 Test(scans, a_long_command_is_cut_and_says_so)

@@ -168,24 +168,34 @@ Test(control_reply, the_list_of_an_unknown_block_has_no_version)
     wire_close(&doc);
 }
 
+/* There are so many; to be freed. */
+static struct block_summary *read_summaries(const struct wire_doc *doc, size_t wanted)
+{
+    struct block_summary *seen;
+    size_t n;
+    cr_assert_eq(list_all_reply_read(&seen, &n, &doc->root, &error), 0, "%s", error.message);
+    cr_assert_eq(n, wanted);
+    return seen;
+}
+
 Test(control_reply, list_all_blocks_goes_there_and_back)
 {
     WIRE_OUT(out);
     const struct block_summary blocks[] = {
-        {text_of("a"), text_of("high"), version, .processes = 5},
+        {text_of("a"), text_of("high"), version, .processes = 5, .created_at_ms = 1767225600123},
         {text_of("b"), text_of("none"), {text_of("e2"), 1}, .processes = 0}};
     list_all_reply_pack(&out, blocks, 2);
     assert_packed(&out, "{'block_ids': ['a', 'b'], 'blocks': [{" VERSION
-                        ", 'block_id': 'a', 'confidence': 'high', 'processes': 5}, {'epoch': 'e2',"
+                        ", 'block_id': 'a', 'confidence': 'high', 'processes': 5,"
+                        " 'created_at_ms': 1767225600123}, {'epoch': 'e2',"
                         " 'seq': 1, 'block_id': 'b', 'confidence': 'none', 'processes': 0}]}");
     struct wire_doc doc = open_packed(&out);
-    struct block_summary *seen;
-    size_t n;
-    cr_assert_eq(list_all_reply_read(&seen, &n, &doc.root, &error), 0, "%s", error.message);
-    cr_assert_eq(n, 2);
+    struct block_summary *seen = read_summaries(&doc, 2);
     assert_text(seen[0].block_id, "a");
     assert_version(seen[0].version, version);
     cr_assert_eq(seen[0].processes, 5);
+    cr_assert_eq(seen[0].created_at_ms, 1767225600123);
+    cr_assert_eq(seen[1].created_at_ms, 0);
     assert_text(seen[1].confidence, "none");
     cr_assert_not(seen[0].has_use);
     free(seen);
@@ -201,9 +211,7 @@ Test(control_reply, list_all_blocks_tells_what_a_block_uses_where_that_was_asked
                         ", 'block_id': 'a', 'confidence': 'high', 'processes': 5,"
                         " 'rss_bytes': 4096, 'cpu_ms': 0}]}");
     struct wire_doc doc = open_packed(&out);
-    struct block_summary *seen;
-    size_t n;
-    cr_assert_eq(list_all_reply_read(&seen, &n, &doc.root, &error), 0, "%s", error.message);
+    struct block_summary *seen = read_summaries(&doc, 1);
     cr_assert(seen[0].has_use);
     cr_assert_eq(seen[0].rss_bytes, 4096);
     cr_assert_eq(seen[0].cpu_ms, 0);

@@ -261,7 +261,7 @@ static void print_details(void)
     process_record_pack(&out, &without);
     print_as("control.list_block.reply");
     const struct block_summary block = {text_of("block-1"), text_of("high"), version, 5, true, 4096,
-                                        UINT64_MAX};
+                                        UINT64_MAX,         1767225600123};
     list_all_reply_pack(&out, &block, 1);
     print_as("control.list_all_blocks.reply");
 }

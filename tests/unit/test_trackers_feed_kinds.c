@@ -79,15 +79,21 @@ Test(feed_poll, scans_are_due_at_their_interval, .fini = close_all, .timeout = 1
     cr_assert_geq(clock_ms() - began, 2 * POLL_MS);
 }
 
-Test(feed_poll, another_life_of_the_pid_is_not_watched, .fini = close_all, .timeout = 120)
+/* The pid of an odd, with a start that is not its own: while it lives, and when it is gone. */
+static void assert_another_life_is_not_watched(void)
 {
-    open_feed("poll", 0);
     odd = odd_start(NULL, "hold", NULL);
     odd_told(odd, "ready");
     cr_assert_eq(feed_watch(feed, (uint32_t)odd->pid, 1), -ESRCH);
     odd_release(odd);
     odd_end(odd);
     cr_assert_eq(feed_watch(feed, (uint32_t)odd->pid, 1), -ESRCH);
+}
+
+Test(feed_poll, another_life_of_the_pid_is_not_watched, .fini = close_all, .timeout = 120)
+{
+    open_feed("poll", 0);
+    assert_another_life_is_not_watched();
 }
 
 Test(feed_poll, who_is_not_watched_any_more_is_not_told, .fini = close_all, .timeout = 120)
@@ -249,12 +255,7 @@ Test(feed_bpf, who_is_adopted_by_init_is_still_a_descendant, .fini = close_all, 
 Test(feed_bpf, who_is_gone_or_another_cannot_be_watched, .fini = close_all, .timeout = 120)
 {
     open_by_lineage();
-    odd = odd_start(NULL, "hold", NULL);
-    odd_told(odd, "ready");
-    cr_assert_eq(feed_watch(feed, (uint32_t)odd->pid, 1), -ESRCH);
-    odd_release(odd);
-    odd_end(odd);
-    cr_assert_eq(feed_watch(feed, (uint32_t)odd->pid, 1), -ESRCH);
+    assert_another_life_is_not_watched();
     drain(0);
     cr_assert_null(find((uint32_t)odd->pid));
 }

@@ -218,6 +218,7 @@ static int load(struct bpf_feed *bpf, const struct feed_options *options, struct
         return wps_error_system(error, -errno, "cannot open the BPF object");
     bpf->object->rodata->root_id = stat.st_ino; /* kernfs: the inode number is the cgroup's id */
     bpf->object->rodata->ns_level = pid_namespace_level();
+    bpf->object->rodata->birth_delay_ns = options->birth_delay_ms * UINT64_C(1000000);
     if (bpf->by_lineage)
         load_by_lineage(bpf);
     bpf_map__set_max_entries(bpf->object->maps.members,
@@ -239,11 +240,31 @@ static int load(struct bpf_feed *bpf, const struct feed_options *options, struct
     return 0;
 }
 
+static void unload(struct bpf_feed *bpf)
+{
+    ring_buffer__free(bpf->ring);
+    proctrack_bpf__destroy(bpf->object);
+    bpf->ring = NULL;
+    bpf->object = NULL;
+}
+
+/* Before Linux 5.15 programs have no timers: each birth wakes the reader then. */
+static int load_what_works(struct bpf_feed *bpf, const struct feed_options *options,
+                           struct wps_error *error)
+{
+    struct feed_options plain = *options;
+    plain.birth_delay_ms = 0;
+    int r = load(bpf, options, error);
+    if (r == 0 || options->birth_delay_ms == 0)
+        return r;
+    unload(bpf);
+    return load(bpf, &plain, error);
+}
+
 static void bpf_close(struct feed *feed)
 {
     struct bpf_feed *bpf = (struct bpf_feed *)feed;
-    ring_buffer__free(bpf->ring);
-    proctrack_bpf__destroy(bpf->object);
+    unload(bpf);
     free(bpf);
 }
 
@@ -310,7 +331,7 @@ static int bpf_open(const struct feed_options *options, struct feed **ret_feed,
     bpf->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
     /* libbpf tells of failures on stderr, which is not ours. */
     libbpf_print_fn_t before = libbpf_set_print(silent);
-    int r = load(bpf, options, error);
+    int r = load_what_works(bpf, options, error);
     libbpf_set_print(before);
     if (r < 0) {
         bpf_close(&bpf->feed);

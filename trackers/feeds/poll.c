@@ -7,19 +7,18 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <linux/types.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 #include <uthash.h>
 
 #include "base/cleanup.h"
+#include "base/fd_budget.h"
 #include "trackers/feeds/feed_impl.h"
 #include "trackers/procfs.h"
 
@@ -48,7 +47,7 @@ struct poll_feed {
     int timer;
     struct watch *watches; /* by pid */
     size_t n_watches, max_watches;
-    int fd_end; /* a pidfd has a smaller number */
+    int fd_end; /* a pidfd has a smaller number; 0: any */
     struct proc_clock clock;
 };
 
@@ -144,8 +143,9 @@ static int poll_watch(struct feed *feed, uint32_t pid, uint64_t start_ns)
     _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (pidfd < 0)
         return -errno;
-    if (pidfd >= poll->fd_end)
-        return -EMFILE;
+    int r = fd_budget_take(&pidfd, poll->fd_end);
+    if (r < 0)
+        return r;
     /* The descriptor holds whoever has the pid now: is it the one that was meant? */
     uint64_t start_ticks = proc_clock_ticks(&poll->clock, start_ns);
     if (proc_stat_read(&stat, pid) < 0 || stat.start_ticks != start_ticks)
@@ -188,23 +188,18 @@ static void poll_close(struct feed *feed)
     free(poll);
 }
 
-static int set_up(struct poll_feed *poll, unsigned poll_ms, struct wps_error *error)
+static int set_up(struct poll_feed *poll, const struct feed_options *options,
+                  struct wps_error *error)
 {
-    struct rlimit limit;
-    size_t descriptors = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
-    if (descriptors > INT_MAX)
-        descriptors = INT_MAX;
-    /* Half of the descriptors are left to sockets and to our host; and where these take more, the
-     * last eighth to files that are open for a moment. The kernel gives the lowest number that is
-     * free, so a high one tells how many are in use. */
-    poll->max_watches = descriptors / 2;
-    poll->fd_end = (int)(descriptors - descriptors / 8);
+    /* Half of the descriptors are left to blocks, which cannot do without. */
+    poll->max_watches = (size_t)fd_budget_limit() / 2;
+    poll->fd_end = options->fd_end;
     poll->clock = proc_clock_now();
     poll->feed.fd = epoll_create1(EPOLL_CLOEXEC);
     poll->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (poll->feed.fd < 0 || poll->timer < 0)
         return wps_error_system(error, -errno, "cannot make a timer");
-    unsigned ms = poll_ms ? poll_ms : POLL_MS_DEFAULT;
+    unsigned ms = options->poll_ms ? options->poll_ms : POLL_MS_DEFAULT;
     struct timespec span = {ms / 1000, (long)(ms % 1000) * 1000000};
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = 0};
     if (timerfd_settime(poll->timer, 0, &(struct itimerspec){span, span}, NULL) < 0 ||
@@ -221,7 +216,7 @@ static int poll_open(const struct feed_options *options, struct feed **ret_feed,
         return wps_error_set(error, -ENOMEM, "out of memory");
     poll->feed.class = &feed_poll;
     poll->feed.fd = poll->timer = -1;
-    int r = set_up(poll, options->poll_ms, error);
+    int r = set_up(poll, options, error);
     if (r < 0) {
         poll_close(&poll->feed);
         return r;

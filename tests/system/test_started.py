@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the agent started: `started` by the rule of PROTOCOL.md, section 3.2, as a table of cases with real
+processes, and what kill_started ends of them. With the feed poll the rule holds for what a scan saw."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+from typing import Any, Callable, NamedTuple
+
+from blackbox import programs
+from blackbox.case import SystemCase
+from blackbox.programs import Odd
+
+#: An agent: no shell, in a session of its own as in a terminal. It launches what it is told, a line each.
+AGENT = """
+import json, os, subprocess, sys
+os.setsid()
+print('{"what":"ready"}', flush=True)
+launched = []
+for line in sys.stdin:
+    told = json.loads(line)
+    launched.append(subprocess.Popen(told["argv"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                     env=os.environ | told.get("environment", {})))
+    if told.get("waits"):
+        launched[-1].wait()
+    print('{"what":"launched"}', flush=True)
+"""
+AGENT_ARGV = ["/usr/bin/python3", "-c", AGENT]
+SHELL_ARGV = ["/bin/sh", "-c", "echo '{\"what\":\"ready\"}'; while read -r line; do eval \"$line\"; done"]
+AGENT_SHOWN, SHELL_SHOWN = " ".join(AGENT_ARGV), " ".join(SHELL_ARGV)
+
+
+def call(*argv: str, **more: Any) -> str:
+    """What an agent is told to launch."""
+    return json.dumps({"argv": argv} | more)
+
+
+class Case(NamedTuple):
+    name: str
+    root: list[str]  # its argv
+    steps: list[str]  # lines that it is told
+    started: set[str]  # the commands of those who are started, and of those who are not; the root is not
+    spared: set[str] = frozenset()
+    below: str = ""  # a member, and whom kill_started ends that is told its pid
+    of_those: set[str] = frozenset()
+
+
+CASES = [
+    Case("an idle agent with helper servers", AGENT_ARGV,
+         [call("sleep", "1001"), call("sleep", "1002"), call("env", "-i", "/bin/sleep", "1003")],
+         started=set(), spared={"sleep 1001", "sleep 1002", "/bin/sleep 1003"}, below="sleep 1001"),
+    Case("a helper that has helpers of its own", AGENT_ARGV,
+         [call("/usr/bin/python3", "-c", "import subprocess; subprocess.run(['sleep', '1011'])")],
+         started=set(), spared={"/usr/bin/python3 -c import subprocess; subprocess.run(['sleep', '1011'])",
+                                "sleep 1011"}),
+    Case("a tool call by a shell that stays", AGENT_ARGV,
+         [call("sleep", "1021"), call("sh", "-c", "sleep 1022; true"), call("sh", "-c", "sleep 1023; true")],
+         started={"sh -c sleep 1022; true", "sleep 1022", "sh -c sleep 1023; true", "sleep 1023"},
+         spared={"sleep 1021"}, below="sh -c sleep 1022; true",
+         of_those={"sh -c sleep 1022; true", "sleep 1022"}),
+    Case("a tool call by bash, which stays", AGENT_ARGV,
+         [call("bash", "-c", "sleep 1031; true")],
+         started={"bash -c sleep 1031; true", "sleep 1031"}, below="sleep 1031", of_those={"sleep 1031"}),
+    Case("a login shell", AGENT_ARGV,
+         [call("/usr/bin/python3", "-c", "import os; os.execv('/bin/sh', ['-sh', '-c', 'sleep 1041; true'])")],
+         started={"-sh -c sleep 1041; true", "sleep 1041"}),
+    Case("a tool call through a wrapper that is no shell", AGENT_ARGV,
+         [call("timeout", "1000", "sh", "-c", "sleep 1051; true")],
+         started={"sh -c sleep 1051; true", "sleep 1051"},
+         spared={"timeout 1000 sh -c sleep 1051; true"},
+         below="timeout 1000 sh -c sleep 1051; true", of_those={"sh -c sleep 1051; true", "sleep 1051"}),
+    Case("what a tool call makes without any shell", AGENT_ARGV,
+         [call("sh", "-c", "/usr/bin/python3 -c 'import subprocess; subprocess.run([\"sleep\", \"1061\"])'; true")],
+         started={"sh -c /usr/bin/python3 -c 'import subprocess; subprocess.run([\"sleep\", \"1061\"])'; true",
+                  "/usr/bin/python3 -c import subprocess; subprocess.run([\"sleep\", \"1061\"])", "sleep 1061"}),
+    Case("an orphan whose shell is gone", AGENT_ARGV,
+         [call("sleep", "1071"), call("sh", "-c", "sleep 1072 & true", waits=True)],
+         started={"sleep 1072"}, spared={"sleep 1071"}, below="sleep 1072", of_those={"sleep 1072"}),
+    Case("a terminal that is rooted at a shell", SHELL_ARGV,
+         ["sleep 1081 &", "bash -c 'sleep 1082; true' &"],
+         started={"sleep 1081", "bash -c sleep 1082; true", "sleep 1082"},
+         below="bash -c sleep 1082; true", of_those={"bash -c sleep 1082; true", "sleep 1082"}),
+    Case("an agent in a terminal", SHELL_ARGV,
+         ["/usr/bin/python3 -c 'import subprocess; subprocess.run([\"sleep\", \"1091\"])' &"],
+         started={"/usr/bin/python3 -c import subprocess; subprocess.run([\"sleep\", \"1091\"])", "sleep 1091"}),
+]
+
+
+class StartedCase(SystemCase):
+    def root(self, argv: list[str], environment: dict[str, str], assign: Callable[[int], Any]) -> Odd:
+        odd = Odd(argv=argv, environment=environment)
+        self.addCleanup(odd.close)
+        odd.until("ready")
+        assign(odd.pid)
+        return odd
+
+    def launch(self, root: Odd, steps: list[str]) -> None:
+        before = len(root.told("launched"))
+        for step in steps:
+            root.say(step)
+        if root.command == AGENT_ARGV:
+            root.until("launched", times=before + len(steps))
+
+    @staticmethod
+    def until_there(listed: Callable[[], list[dict[str, Any]]], commands: set[str]) -> dict[str, dict]:
+        """The records by command, when these are there and nobody else."""
+        def all_there() -> list[dict[str, dict]]:
+            found = {record["command"]: record for record in listed()}
+            return [found] if set(found) == commands else []
+        try:
+            return programs.wait_for(all_there, "they are listed")[0]
+        except AssertionError:
+            raise AssertionError(f"not {commands}, but {[r['command'] for r in listed()]}") from None
+
+    def assert_started(self, records: dict[str, dict], started: set[str]) -> None:
+        self.assertEqual({command for command, record in records.items() if record["started"]}, started)
+        for command, record in records.items():
+            self.assertEqual(record["root"], command in (AGENT_SHOWN, SHELL_SHOWN), command)
+
+
+class Rule(StartedCase):
+    def listed_in(self, block_id: str, **more: Any) -> Callable[[], list[dict[str, Any]]]:
+        return lambda: self.control("list_block", block_id=block_id, **more)["processes"]
+
+    def test_the_table_of_cases(self) -> None:
+        for case in CASES:
+            with self.subTest(case.name):
+                if not all(shutil.which(word) for word in ("bash", "timeout")):
+                    self.skipTest("bash or timeout is not installed")
+                self.one_case(case)
+
+    def one_case(self, case: Case) -> None:
+        block = self.block()
+        root = self.root(case.root, block.tag, block.assign)
+        self.launch(root, case.steps)
+        shown = " ".join(case.root)
+        records = self.until_there(self.listed_in(block.id), case.started | case.spared | {shown})
+        self.assert_started(records, case.started)
+        self.until_there(self.listed_in(block.id, only="started"), case.started)
+        block.watch.catch_up()
+        for record in records.values():  # events tell the same
+            self.assertEqual(block.watch.stay(record["pid"]).record["started"], record["started"])
+        self.check_kills(case, block, {name: record["pid"] for name, record in records.items()})
+        self.assertEqual(block.remove()["survivors"], [])
+        root.process.wait()
+
+    def check_kills(self, case: Case, block: Any, pids: dict[str, int]) -> None:
+        def kill(**of: int) -> set[int]:
+            return set(self.control("kill_started", block_id=block.id, **of)["killed"])
+        if case.below:
+            of_those = {pids[command] for command in case.of_those}
+            self.assertEqual(kill(pid=pids[case.below]), of_those)
+        else:
+            of_those = set()
+        started = {pids[command] for command in case.started}
+        killed = kill()
+        # A shell whose command was killed goes on and ends by itself: it may be faster.
+        self.assertLessEqual(killed, started - of_those)
+        for pid in started:
+            block.watch.until_ended(pid)
+        left = {pids[" ".join(case.root)]} | {pids[command] for command in case.spared}
+        left -= {pids[command] for command in case.spared if command.startswith("timeout")}
+        listed = set(block.listed())
+        self.assertLessEqual(left, listed, "an agent or a helper was killed")
+        self.assertLessEqual(listed, set(pids.values()) - started)
+        self.assertEqual(kill(), set())
+
+    def test_the_tool_call_of_bash_that_replaces_itself_is_started(self) -> None:
+        """`bash -c` with one command execs it: there is no shell in the chain any more."""
+        block = self.block()
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="proctrack-test-"))
+        self.addCleanup(shutil.rmtree, folder)
+        os.mkfifo(folder / "gate")
+        (folder / "env").write_text(f"read -r line < {folder}/gate\n")
+        agent = self.root(AGENT_ARGV, block.tag, block.assign)
+        self.launch(agent, [call("bash", "-c", "sleep 1101", environment={"BASH_ENV": f"{folder}/env"})])
+        listed = self.listed_in(block.id)
+        before = self.until_there(listed, {AGENT_SHOWN, "bash -c sleep 1101"})
+        (folder / "gate").write_text("go\n")
+        records = self.until_there(listed, {AGENT_SHOWN, "sleep 1101"})
+        self.assertEqual(records["sleep 1101"]["pid"], before["bash -c sleep 1101"]["pid"])
+        self.assert_started(records, {"sleep 1101"})
+        killed = self.control("kill_started", block_id=block.id, pid=agent.pid)["killed"]
+        self.assertEqual(killed, [records["sleep 1101"]["pid"]])
+        self.assertTrue(programs.is_running(agent.pid))
+
+    def test_one_that_replaces_itself_at_once_is_started_where_the_shell_was_seen(self) -> None:
+        block = self.block()
+        agent = self.root(AGENT_ARGV, block.tag, block.assign)
+        self.launch(agent, [call("bash", "-c", "sleep 1111")])
+        listed = self.listed_in(block.id)
+        record = self.until_there(listed, {AGENT_SHOWN, "sleep 1111"})["sleep 1111"]
+        block.watch.catch_up()
+        stay = block.watch.stay(record["pid"])
+        seen = any(told["command"].startswith("bash") for told in (stay.added, *stay.execs))
+        self.assertEqual(record["started"], seen)
+        if self.feed == "bpf":  # which brings the argv of each exec along
+            self.assertTrue(seen)
+
+    def test_the_helpers_of_a_root_that_is_respawned_are_spared_and_so_is_the_new_root(self) -> None:
+        block = self.block()
+        old = self.root(AGENT_ARGV, block.tag, block.assign)
+        self.launch(old, [call("sleep", "1121"), call("sh", "-c", "sleep 1122; true")])
+        tool = {"sh -c sleep 1122; true", "sleep 1122"}
+        listed = self.listed_in(block.id)
+        self.assert_started(self.until_there(listed, {AGENT_SHOWN, "sleep 1121"} | tool), tool)
+        old.process.kill()
+        old.process.wait()
+        block.watch.until_ended(old.pid)
+        new = self.root(AGENT_ARGV, block.tag, block.assign)
+        self.launch(new, [call("sleep", "1123")])
+        records = self.until_there(listed, {AGENT_SHOWN, "sleep 1121", "sleep 1123"} | tool)
+        self.assertEqual(records[AGENT_SHOWN]["pid"], new.pid)
+        self.assert_started(records, tool)
+        pid_of = {command: record["pid"] for command, record in records.items()}
+        of_new = self.control("kill_started", block_id=block.id, pid=new.pid)["killed"]
+        self.assertEqual(of_new, [], "it started nothing")
+        killed = self.control("kill_started", block_id=block.id)["killed"]
+        self.assertEqual(set(killed), {pid_of[command] for command in tool})
+        self.until_there(listed, {AGENT_SHOWN, "sleep 1121", "sleep 1123"})

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* A look at all processes. */
+
+#include "trackers/look.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "trackers/held.h"
+#include "trackers/procfs.h"
+#include "trackers/tracker_impl.h"
+
+#define TAG_BLOCK    "PROCTRACK_BLOCK"
+#define TAG_SCOPE    "PROCTRACK_SCOPE"
+#define TAG_INSTANCE "WPS_RUNTIME_DIR"
+
+int look_read(struct look *ret, const struct tracker *tracker)
+{
+    _cleanup_free_ uint32_t *pids = NULL;
+    const uint32_t spared = __atomic_load_n(&tracker->spared, __ATOMIC_RELAXED);
+    size_t n_pids;
+    int r = proc_list(&pids, &n_pids);
+    if (r < 0)
+        return r;
+    struct look look = {.rows = calloc(n_pids + 1, sizeof *look.rows)};
+    if (!look.rows)
+        return -ENOMEM;
+    for (size_t i = 0; i < n_pids; i++) {
+        struct proc_stat stat;
+        if (proc_stat_read(&stat, pids[i]) < 0 || proc_has_ended(&stat))
+            continue;
+        look.rows[look.n++] = (struct lineage_row){
+            .pid = pids[i],
+            .ppid = stat.ppid,
+            .start_ticks = stat.start_ticks,
+            .barred = pids[i] <= 1 || pids[i] == spared || proc_is_kernel_thread(&stat),
+            .tag = LINEAGE_NOWHERE,
+        };
+    }
+    lineage_sort(look.rows, look.n);
+    lineage_bar(look.rows, look.n, (uint32_t)getpid());
+    *ret = look;
+    return 0;
+}
+
+void look_clear(struct look *look)
+{
+    free(look->rows);
+    *look = (struct look){0};
+}
+
+/* Several brokers may have a block of that name: where the environment says which one it is for,
+ * that has to be ours. */
+static bool is_ours(const struct tracker *tracker, struct text environment)
+{
+    struct text instance = proc_environ_value(environment, TAG_INSTANCE);
+    while (instance.size > 1 && instance.at[instance.size - 1] == '/')
+        instance.size--;
+    return !instance.at || text_is(instance, tracker->instance);
+}
+
+struct look_tag look_tag_read(const struct tracker *tracker, uint32_t pid, char *buffer)
+{
+    int read = held_begin(pid);
+    if (read < 0)
+        return (struct look_tag){0};
+    ssize_t size = proc_environ_read(buffer, PROC_ENVIRON_MAX, pid);
+    held_end(read);
+    if (size <= 0)
+        return (struct look_tag){0};
+    const struct text environment = {buffer, (size_t)size};
+    return (struct look_tag){
+        .block = proc_environ_value(environment, TAG_BLOCK),
+        .scope = proc_environ_value(environment, TAG_SCOPE),
+        .is_ours = is_ours(tracker, environment),
+    };
+}
