@@ -2,8 +2,7 @@
 #ifndef PROCTRACK_COMMON_H
 #define PROCTRACK_COMMON_H
 
-/* What all of libproctrack shares: errors, the version, and the connection that everything else is
- * made from. Read proctrack.h first. */
+/* What C programs use first: errors, the version, and the connection that a mirror is made from. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -19,9 +18,7 @@ extern "C" {
 /* Written by a function that fails, where it was given one; null is allowed wherever one is taken,
  * and means that nobody will read it. On success it is untouched. */
 struct proctrack_error {
-    char message[512];  /* a sentence: what was tried, on what, and what to do; UTF-8 */
-    char errorcode[32]; /* where the broker refused (-EREMOTEIO): its code, "no_such_block" and so
-                           on (PROTOCOL.md, section 4); else "" */
+    char message[512]; /* a sentence: what was tried, on what, and what to do; UTF-8 */
 };
 
 /* ---- version -------------------------------------------------------------------------------- */
@@ -36,8 +33,6 @@ struct proctrack;
 
 struct proctrack_options {
     uint32_t size;           /* sizeof (struct proctrack_options): see PROCTRACK_OPTIONS */
-    uint32_t timeout_ms;     /* of each try of proctrack_ask; 0: 5000 */
-    uint32_t tries;          /* how often an idempotent request is sent at most; 0: 3 */
     const char *runtime_dir; /* of the broker; null: $WPS_RUNTIME_DIR, else /run/wps for root, else
                                 $XDG_RUNTIME_DIR/wps */
     /* Endpoints, ipc:// or tcp://; null: the sockets in the runtime directory. */
@@ -58,8 +53,8 @@ struct proctrack_options {
 PROCTRACK_API int proctrack_connect(struct proctrack **ret, const struct proctrack_options *options,
                                     struct proctrack_error *error);
 
-/* Closes it and clears the caller's pointer; null is fine. Subscriptions, mirrors and replies that
- * were made from it must be closed before. Does not wait for a broker. */
+/* Closes it and clears the caller's pointer; null is fine. Mirrors that were made from it must
+ * be closed before. Does not wait for a broker. */
 PROCTRACK_API void proctrack_close(struct proctrack **self_p);
 
 #ifdef __cplusplus

@@ -14,8 +14,6 @@
 #include "base/cleanup.h"
 #include "base/runtime_path.h"
 
-enum { TIMEOUT_MS_DEFAULT = 5000, TRIES_DEFAULT = 3, TIMEOUT_MS_MAX = 24 * 60 * 60 * 1000 };
-
 const char *proctrack_version(void)
 {
     return PROCTRACK_VERSION;
@@ -102,9 +100,7 @@ static int open_all(struct proctrack *self, const struct proctrack_options *opti
     self->context = options->zmq_context ? options->zmq_context : zmq_ctx_new();
     if (!self->context)
         return wps_error_system(error, -errno, "cannot use ZeroMQ");
-    result = control_client_open(&self->control_client, self->context, self->control, error);
-    return result < 0 ? result
-                      : control_client_open(&self->rpc_client, self->context, self->rpc, error);
+    return 0;
 }
 
 int proctrack_connect(struct proctrack **ret, const struct proctrack_options *options,
@@ -116,10 +112,6 @@ int proctrack_connect(struct proctrack **ret, const struct proctrack_options *op
     struct proctrack *self = calloc(1, sizeof *self);
     if (!self)
         return connection_fail(error, -ENOMEM, &(struct wps_error){"no memory for a connection"});
-    self->timeout_ms = ours.timeout_ms ? ours.timeout_ms : TIMEOUT_MS_DEFAULT;
-    if (self->timeout_ms > TIMEOUT_MS_MAX)
-        self->timeout_ms = TIMEOUT_MS_MAX;
-    self->tries = ours.tries ? ours.tries : TRIES_DEFAULT;
     int result = open_all(self, &ours, &why);
     if (result < 0) {
         proctrack_close(&self);
@@ -134,8 +126,6 @@ void proctrack_close(struct proctrack **self_p)
     struct proctrack *self = take_ptr(*self_p);
     if (!self)
         return;
-    control_client_close(&self->control_client);
-    control_client_close(&self->rpc_client);
     while (self->owns_context && self->context && zmq_ctx_term(self->context) < 0 && errno == EINTR)
         ;
     free(self->events);

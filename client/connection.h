@@ -10,14 +10,11 @@
 
 #include "base/error.h"
 #include "client/common.h"
-#include "client/control_client.h"
 
 struct proctrack {
     void *context; /* ZeroMQ's */
     bool owns_context;
     char *events, *rpc, *control; /* endpoints */
-    uint32_t timeout_ms, tries;
-    struct control_client *control_client, *rpc_client; /* of proctrack_ask's thread */
 };
 
 /* Gives `code` and the sentence of `why` to a user. */

@@ -165,8 +165,9 @@ struct proctrack_mirror_calls {
      * returned. */
     void (*block_added)(struct proctrack_mirror *mirror, const struct proctrack_block *block,
                         void *arg);
-    /* Its confidence, tracker or feed changed, or `current`, or it is a new one of the same id
-     * (epoch): then all processes of the one before are gone first. */
+    /* Its confidence, tracker or feed changed, or `current`. A new epoch, as after a restart of the
+     * broker, is listed and compared: who is in both by pid and time of birth is the same process,
+     * and neither gone nor added; what the caller keeps with it stays. */
     void (*block_changed)(struct proctrack_mirror *mirror, const struct proctrack_block *block,
                           void *arg);
     /* After `gone` for each process left in it. `reason`: "removed", "expired", "shutdown", or ""

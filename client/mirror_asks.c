@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "client/mirror_impl.h"
+#include "schemas/control_request.h"
 
 /* ---- asking --------------------------------------------------------------------------------- */
 

@@ -56,11 +56,14 @@ static void remember(struct mirror_epoch *epochs, unsigned *n, const struct mirr
         epochs[(*n)++ % MIRROR_EPOCHS] = *epoch;
 }
 
-/* Another epoch begins, or none. */
+/* Another epoch begins, or none. What the broker names is not over, whatever was thought of it. */
 static void begin(struct mirror_block *block, struct text epoch, uint64_t seq)
 {
     if (!epoch_is(&block->epoch, epoch))
         remember(block->past, &block->n_past, &block->epoch);
+    for (size_t i = 0; i < MIRROR_EPOCHS; i++)
+        if (epoch_is(&block->past[i], epoch))
+            block->past[i] = (struct mirror_epoch){""};
     block->epoch = epoch_of(epoch);
     block->shown.seq = seq;
 }
@@ -237,8 +240,7 @@ static void keep(struct mirror_block *block, const struct mirror_event *event)
     if (!kept) {
         teller->counts.overflows += !block->overflowed;
         block->overflowed = true;
-        see(block, event->at.epoch);
-        return;
+        return; /* not seen: it may be newer than the list that is under way */
     }
     kept->size = size;
     text_copy(kept->bytes, event->bytes);
