@@ -75,7 +75,7 @@ static int set_all(void *socket, bool over_tcp)
         {ZMQ_RECONNECT_IVL, RECONNECT_MS},
         {ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS},
         {ZMQ_HEARTBEAT_IVL, over_tcp ? HEARTBEAT_MS : 0},
-        {ZMQ_HEARTBEAT_TIMEOUT, over_tcp ? HEARTBEAT_TIMEOUT_MS : -1},
+        {ZMQ_HEARTBEAT_TIMEOUT, over_tcp ? HEARTBEAT_TIMEOUT_MS : 0},
     };
     int result = 0;
     for (size_t i = 0; i < sizeof options / sizeof *options && result == 0; i++)
