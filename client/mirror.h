@@ -33,8 +33,8 @@
  * Threads: one thread at a time for one mirror and all that is read from it. It may be another one
  * than that of its connection. After fork(2) the child may not touch it.
  *
- * Growing: structs that this library gives out grow at their tail in later versions, so never make
- * an array of them, and do not depend on their size.
+ * Growing: structs that it gives out grow at their tail in later versions, so never make an array
+ * of them, and do not depend on their size.
  *
  * Source: PROTOCOL.md, sections 3 and 5.
  */
