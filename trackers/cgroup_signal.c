@@ -4,6 +4,7 @@
 
 #include "trackers/cgroup_impl.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -61,6 +62,8 @@ static int signal_one(struct tracker *tracker, struct tracker_op *op, uint32_t p
     if (pid <= 1 || pid == (uint32_t)getpid() || tracker_has_pid(op, pid))
         return 0;
     _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (pidfd < 0 && (errno == ENOSYS || errno == EPERM))
+        return -errno; /* no kernel before 5.3, no seccomp filter lets us signal for certain */
     if (pidfd < 0 || proc_cgroup_read(&path, pid) < 0 ||
         !cgroup_locate(tracker, path, block, scope) || strcmp(block, op->block) != 0 ||
         !tracker_covers(op->scope, text_of(scope)) ||

@@ -371,6 +371,21 @@ static int lineage_run(struct tracker *tracker, struct tracker_op *op)
 /* ---- opening
  * ------------------------------------------------------------------------------------- */
 
+/* As every member is ended: through a descriptor that is opened by its number. */
+static int end_by_number(uint32_t pid, struct wps_error *error)
+{
+    _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (pidfd < 0)
+        return wps_error_system(error, -errno,
+                                "cannot open a pidfd, and without one nobody can be ended for "
+                                "certain (Linux 5.3 and later can; a seccomp filter may refuse "
+                                "pidfd_open)");
+    if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) < 0)
+        return wps_error_system(error, -errno,
+                                "cannot signal through a pidfd (Linux 5.1 and later can)");
+    return 0;
+}
+
 /* A child is seen in /proc, found as our child, and ended through a descriptor. */
 static int try_child(struct wps_error *error)
 {
@@ -384,9 +399,7 @@ static int try_child(struct wps_error *error)
         wps_error_system(error, r, "cannot read a trial child in /proc");
     else if (stat.ppid != (uint32_t)getpid())
         r = wps_error_set(error, -EBADMSG, "/proc does not tell our child's parent right");
-    if (r == 0 && syscall(SYS_pidfd_send_signal, probe.pidfd, SIGKILL, NULL, 0) < 0)
-        r = wps_error_system(error, -errno,
-                             "cannot signal through a pidfd (Linux 5.1 and later can)");
+    r = r < 0 ? r : end_by_number((uint32_t)probe.pid, error);
     int status = 0;
     if (r == 0)
         while (waitpid(probe.pid, &status, __WALL | WNOHANG) == 0)

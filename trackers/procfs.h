@@ -104,6 +104,13 @@ uint32_t proc_next_thread(DIR *threads);
  * /proc/PID/task/TID/children. */
 int proc_children(uint32_t pid, uint32_t **pids_p, size_t *n_p, size_t *room_p);
 
+/* True where /proc shows our own pid namespace: else its numbers are of other processes. */
+bool proc_is_ours(void);
+
+/* The number of our pid namespace, as in /proc/self/ns/pid; 0: it is the one that the machine began
+ * with, or there are none. */
+uint32_t proc_pid_namespace(void);
+
 /* ---- time ---- */
 
 /* The clock that processes' creation times are told in. One clock is made at start and used for

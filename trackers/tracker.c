@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "trackers/procfs.h"
 #include "trackers/tracker_impl.h"
 
 static const struct tracker_class *const classes[] = {&tracker_cgroup, &tracker_lineage,
@@ -39,9 +40,15 @@ static int open_class(const struct tracker_class *class, const struct tracker_op
 int tracker_open(const char *name, const struct tracker_options *options, struct tracker **ret,
                  struct wps_error *error)
 {
-    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
-        if (strcmp(classes[i]->name, name) == 0)
-            return open_class(classes[i], options, ret, error);
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+        if (strcmp(classes[i]->name, name) != 0)
+            continue;
+        if (classes[i]->traits & TRACKER_TRACKS && !proc_is_ours())
+            return wps_error_set(error, -EXDEV,
+                                 "/proc shows another pid namespace than the one we are in, so "
+                                 "its numbers are of other processes (mount -t proc proc /proc)");
+        return open_class(classes[i], options, ret, error);
+    }
     return wps_error_set(error, -ENOSYS, "the tracker '%s' is not part of this build", name);
 }
 

@@ -186,21 +186,6 @@ static unsigned ring_bytes(unsigned kib)
     return bytes;
 }
 
-/* How deep our own pid namespace is: the number of ids in NSpid. */
-static unsigned pid_namespace_level(void)
-{
-    char line[4096];
-    unsigned level = 0;
-    _cleanup_fclose_ FILE *file = fopen("/proc/self/status", "re");
-    while (file && fgets(line, sizeof line, file))
-        if (strncmp(line, "NSpid:", 6) == 0) {
-            for (const char *p = line + 6; *p; p++)
-                level += *p == '\t';
-            return level > 0 ? level - 1 : 0;
-        }
-    return 0;
-}
-
 /* Moves between cgroups mean nothing then. */
 static void load_by_lineage(struct bpf_feed *bpf)
 {
@@ -217,7 +202,7 @@ static int load(struct bpf_feed *bpf, const struct feed_options *options, struct
     if (!bpf->object)
         return wps_error_system(error, -errno, "cannot open the BPF object");
     bpf->object->rodata->root_id = stat.st_ino; /* kernfs: the inode number is the cgroup's id */
-    bpf->object->rodata->ns_level = pid_namespace_level();
+    bpf->object->rodata->ns_inum = proc_pid_namespace();
     bpf->object->rodata->birth_delay_ns = options->birth_delay_ms * UINT64_C(1000000);
     if (bpf->by_lineage)
         load_by_lineage(bpf);

@@ -15,9 +15,10 @@ enum bpf_record_kind {
 enum {
     BPF_PLACES = 4,
     BPF_COMM = 16,
-    BPF_ARGV = 4096, /* bytes of argv that are told; a power of two */
-    BPF_PATH = 512,  /* bytes of a cgroup's path that are told */
-    BPF_DEPTH = 32,  /* cgroup levels that are looked at; a power of two */
+    BPF_ARGV = 4096,     /* bytes of argv that are told; a power of two */
+    BPF_PATH = 512,      /* bytes of a cgroup's path that are told */
+    BPF_DEPTH = 32,      /* cgroup levels that are looked at; a power of two */
+    BPF_NAMESPACES = 32, /* the kernel nests pid namespaces as deep; a power of two */
 };
 
 struct bpf_record {

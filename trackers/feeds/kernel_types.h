@@ -63,7 +63,13 @@ struct css_set {
     struct cgroup *dfl_cgrp;
 };
 
-struct pid_namespace;
+struct ns_common {
+    unsigned int inum;
+};
+
+struct pid_namespace {
+    struct ns_common ns;
+};
 
 struct upid {
     int nr;

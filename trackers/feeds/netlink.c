@@ -29,6 +29,7 @@
 #include "base/cleanup.h"
 #include "trackers/feeds/feed_impl.h"
 #include "trackers/feeds/netlink_message.h"
+#include "trackers/procfs.h"
 
 enum { BUFFER_KIB_DEFAULT = 8 * 1024, BATCH = 64 };
 
@@ -136,6 +137,11 @@ static void set_buffer(int fd, unsigned kib)
 
 static int subscribe(const struct feed_options *options, int *ret_fd, struct wps_error *error)
 {
+    /* The kernel takes a subscription from elsewhere too, and tells nothing. */
+    if (proc_pid_namespace())
+        return wps_error_set(error, -EOPNOTSUPP,
+                             "the process connector tells nothing in a pid namespace of its own: "
+                             "start the broker outside of the container");
     _cleanup_close_ int fd =
         socket(PF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_CONNECTOR);
     if (fd < 0)

@@ -2,7 +2,9 @@
 
 /*
  * The poll feed: asks for a scan at an interval, and holds a pidfd for each process that it is to
- * watch, so that ends at least are told at once. It needs no privilege.
+ * watch, so that ends at least are told at once. It needs no privilege. Where no pidfd can be had
+ * (a kernel before 5.3, a seccomp filter), there is no room to watch anybody, and scans find the
+ * ends.
  */
 
 #include <errno.h>
@@ -192,7 +194,8 @@ static int set_up(struct poll_feed *poll, const struct feed_options *options,
                   struct wps_error *error)
 {
     /* Half of the descriptors are left to blocks, which cannot do without. */
-    poll->max_watches = (size_t)fd_budget_limit() / 2;
+    _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    poll->max_watches = pidfd < 0 ? 0 : (size_t)fd_budget_limit() / 2;
     poll->fd_end = options->fd_end;
     poll->clock = proc_clock_now();
     poll->feed.fd = epoll_create1(EPOLL_CLOEXEC);

@@ -26,13 +26,14 @@
 #include "bpf_record.h"
 
 /* Set before loading. */
-const volatile __u64 root_id;   /* cgroup id of the root */
-const volatile bool by_lineage; /* members are remembered, rather than told by their cgroup */
-const volatile __u32 ns_level;  /* depth of the reader's pid namespace */
+const volatile __u64 root_id;        /* cgroup id of the root */
+const volatile bool by_lineage;      /* members are remembered, rather than told by their cgroup */
+const volatile __u32 ns_inum;        /* the reader's pid namespace; 0: the first one */
 const volatile __u64 birth_delay_ns; /* how long a birth may lie unread; 0: it wakes the reader */
 
 /* Shared with the reader, who maps it. */
 __s32 root_level = -1;
+__s32 ns_level = -1; /* depth of that namespace: found at the first process that is in it */
 __u64 lost;
 bool forgetful; /* there was no room to remember a member */
 
@@ -120,16 +121,43 @@ static __always_inline bool is_below_root(struct cgroup *cgroup)
 
 /* ---- what a record says ---- */
 
-/* The number of a task's process in the reader's pid namespace; 0: it has none there. */
+/* The number that a process has at this depth; 0: that is not the reader's namespace. */
+static __noinline __u32 number_at(struct pid *pid, int level)
+{
+    struct pid_namespace *namespace;
+    int number = 0;
+    level &= BPF_NAMESPACES - 1; /* the verifier wants it bounded */
+    if (level > (int)pid->level ||
+        bpf_core_read(&namespace, sizeof namespace, &pid->numbers[level].ns) ||
+        BPF_CORE_READ(namespace, ns.inum) != ns_inum)
+        return 0;
+    bpf_core_read(&number, sizeof number, &pid->numbers[level].nr);
+    return number;
+}
+
+static __noinline __u32 number_in_namespace(struct pid *pid)
+{
+    if (ns_level >= 0)
+        return number_at(pid, ns_level);
+    for (int level = 0; level < BPF_NAMESPACES; level++) {
+        __u32 number = number_at(pid, level);
+        if (number) {
+            ns_level = level;
+            return number;
+        }
+    }
+    return 0;
+}
+
+/* The number of a task's process in the reader's pid namespace; 0: it has none there. The helper
+ * that the kernel has for this knows the current task alone, and parents and children are asked of
+ * too. */
 static __always_inline __u32 pid_of(struct task_struct *task)
 {
-    if (ns_level == 0)
+    if (ns_inum == 0)
         return task->tgid;
     struct pid *pid = task->group_leader->thread_pid;
-    int number = 0;
-    if (pid && pid->level >= ns_level)
-        bpf_core_read(&number, sizeof number, &pid->numbers[ns_level].nr);
-    return number;
+    return pid ? number_in_namespace(pid) : 0;
 }
 
 static __always_inline bool is_member(struct task_struct *task)
