@@ -210,6 +210,33 @@ class Messages(Example):
         self.assertEqual(set(commands) - asked, set(), "commands that the page does not show")
 
 
+class Client(Example):
+    def program(self):
+        """The example of the page, built against the library of this tree."""
+        if not shutil.which("cc"):
+            self.skipTest("cc is not installed")
+        pathlib.Path(self.home, "mirror.c").write_text(one("c", "client.md", "mirror"))
+        sanitize = os.environ.get("DOCS_SANITIZE", "").replace(";", ",")
+        libraries = [str(BUILD / name / f"lib{name}.a") for name in ("client", "schemas", "base")]
+        command = ["cc", "-std=gnu17", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}", "mirror.c",
+                   *libraries, "-lzmq", "-lmsgpackc", "-o", "mirror"]
+        ended = subprocess.run(command + ([f"-fsanitize={sanitize}"] if sanitize else []), text=True,
+                               cwd=self.home, capture_output=True, timeout=DEADLINE)
+        self.assertEqual(ended.returncode, 0, ended.stdout + ended.stderr)
+        return os.path.join(self.home, "mirror")
+
+    def test_the_mirror_of_the_page_tells_who_is_there(self):
+        program = self.program()
+        self.with_module("feed=poll", "poll-ms=20")
+        child = self.demo()
+        process = subprocess.Popen([program], text=True, stdout=subprocess.PIPE,
+                                   env=os.environ | {"WPS_RUNTIME_DIR": self.runtime})
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.assertEqual(self.line_with(process, str(child.pid)), f"demo: {child.pid} sleep 1000\n")
+
+
 class Plugin(Example):
     def setUp(self):
         super().setUp()

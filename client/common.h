@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PROCTRACK_COMMON_H
+#define PROCTRACK_COMMON_H
+
+/* What C programs use first: errors, the version, and the connection that a mirror is made from. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PROCTRACK_API __attribute__((visibility("default")))
+
+/* ---- errors --------------------------------------------------------------------------------- */
+
+/* Written by a function that fails, where it was given one; null is allowed wherever one is taken,
+ * and means that nobody will read it. On success it is untouched. */
+struct proctrack_error {
+    char message[512]; /* a sentence: what was tried, on what, and what to do; UTF-8 */
+};
+
+/* ---- version -------------------------------------------------------------------------------- */
+
+/* That of the library that runs, such as "0.1.0". Any thread. */
+PROCTRACK_API const char *proctrack_version(void);
+
+/* ---- a connection --------------------------------------------------------------------------- */
+
+/* Where a broker is, and the ZeroMQ context in which all of it lives. */
+struct proctrack;
+
+struct proctrack_options {
+    uint32_t size;           /* sizeof (struct proctrack_options): see PROCTRACK_OPTIONS */
+    const char *runtime_dir; /* of the broker; null: $WPS_RUNTIME_DIR, else /run/wps for root, else
+                                $XDG_RUNTIME_DIR/wps */
+    /* Endpoints, ipc:// or tcp://; null: the sockets in the runtime directory. */
+    const char *events, *rpc, *control;
+    void *zmq_context; /* of the caller's, which must outlive the connection; null: one of its own
+                          with one I/O thread */
+};
+
+#define PROCTRACK_OPTIONS                                                                          \
+    {                                                                                              \
+        .size = sizeof(struct proctrack_options)                                                   \
+    }
+
+/* Makes a connection. `options` may be null: all defaults; strings are copied. Nothing is sent yet,
+ * so there need not be a broker. Reads the environment: not beside a thread that changes it.
+ * -ENOENT: nothing says where a broker is; -EINVAL: an endpoint that is none; -ENAMETOOLONG: the
+ * path of a socket would be longer than 107 bytes; -EMFILE, -ENOMEM. */
+PROCTRACK_API int proctrack_connect(struct proctrack **ret, const struct proctrack_options *options,
+                                    struct proctrack_error *error);
+
+/* Closes it and clears the caller's pointer; null is fine. Mirrors that were made from it must
+ * be closed before. Does not wait for a broker. */
+PROCTRACK_API void proctrack_close(struct proctrack **self_p);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
