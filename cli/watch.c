@@ -4,6 +4,9 @@
 
 #include <errno.h>
 #include <fnmatch.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -327,6 +330,21 @@ static int read_history(struct watch *watch, struct wps_error *error)
 
 /* ---- waiting -------------------------------------------------------------------------------- */
 
+/* What is written is on its way. -EPIPE: nobody reads it any more; then what is left is dropped. */
+static int flush(void)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    struct pollfd output = {.fd = STDOUT_FILENO};
+    bool unread = errno == EPIPE || (poll(&output, 1, 0) == 1 && output.revents & POLLERR);
+    if (!unread)
+        return errno ? -errno : -EIO;
+    __fpurge(stdout);
+    clearerr(stdout);
+    return -EPIPE;
+}
+
 /* Shows all that is there. -EPIPE: nobody reads it any more. */
 static int drain(struct watch *watch)
 {
@@ -334,8 +352,8 @@ static int drain(struct watch *watch)
     int result;
     while ((result = subscriber_receive(watch->events, 0, &event)) == 1)
         show(watch, event, term_now_ms());
-    fflush(stdout);
-    return ferror(stdout) ? -EPIPE : result == -EAGAIN || result == -EINTR ? 0 : result;
+    int flushed = flush();
+    return flushed < 0 ? flushed : result == -EAGAIN || result == -EINTR ? 0 : result;
 }
 
 static void tell_broker(struct watch *watch)
@@ -444,6 +462,7 @@ int watch_main(int argc, char **argv)
     if (status != CLI_OK)
         return status;
     watch.signals_fd = signals_open();
+    signal(SIGPIPE, SIG_IGN); /* a reader that is gone is no failure */
     if (watch_all(&watch, &error) < 0)
         status = act_fail(&watch.common, error.message);
     close_all(&watch);

@@ -138,8 +138,8 @@ struct block {
     uint64_t gone_cpu_ns;   /* what those used that are in it no more, as far as that is known */
     uint32_t n_scopes, n_scopes_making; /* sub-scopes, and those that workers are about to make */
 
-    uint32_t left_out; /* news that there was no room for, since readers were told to resync */
-    bool partial;      /* told: it may have members that are not listed */
+    uint32_t left_out;     /* news that there was no room for, since readers were told to resync */
+    bool partial;          /* told: it may have members that are not listed */
     uint64_t partial_scan; /* the first scan that can find them all */
 
     int watch_fd;           /* says when it may be empty; -1: none */

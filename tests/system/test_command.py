@@ -420,6 +420,17 @@ class Watching:
 class Watches(CommandCase):
     """watch."""
 
+    def test_when_nobody_reads_it_any_more_it_ends_in_order(self) -> None:
+        block = self.block()
+        watching = self.watching(block, block.id)
+        odd = block.begin(["/bin/sh", "-c", f"{READY}; read x"])
+        odd.until("ready")
+        watching.until(rf"process-added +{odd.pid} ")
+        watching.process.stdout.close()
+        odd.finish()
+        self.assertEqual(watching.process.wait(DEADLINE), 0)
+        self.assertEqual(watching.process.stderr.read(), b"")
+
     def test_it_shows_the_life_of_a_process_a_line_each(self) -> None:
         block = self.block()
         watching = self.watching(block, block.id)

@@ -149,6 +149,7 @@ class FullRegistry(LimitsCase):
     def test_one_too_many_is_not_assigned_and_stays_where_it_is(self) -> None:
         block = self.block()
         crowd = self.crowd(block, 20)
+        block.watch.until(lambda: len(block.listed()) == 20, "all of them are known")
         outside = programs.Odd("hold")
         self.addCleanup(outside.close)
         outside.until("ready")

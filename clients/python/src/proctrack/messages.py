@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shapes of messages, for type checkers. They are those of schemas/*.schema.json, and a test
-holds them against these. Readers ignore keys that they do not know."""
+"""The shapes of messages, for type checkers. They are those of schemas/*.schema.json. Readers ignore
+keys that they do not know."""
 
 from typing import Any, Literal, NotRequired, TypedDict
 
