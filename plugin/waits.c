@@ -466,7 +466,8 @@ void waits_count_end(struct module *module, const struct process *process)
 {
     struct wait *wait;
     LIST_FOREACH (wait, &module->waits, all) {
-        if (!is_meant(wait, process))
+        if (!is_meant(wait, process) ||
+            (wait->outside && outside_counts(wait->outside, process->pid, process->start_ticks)))
             continue;
         if (wait->kills)
             wait->killed++;
