@@ -39,13 +39,40 @@ bool assign_runs(const struct module *module, const struct block *block)
     return false;
 }
 
-bool assign_is_root(const struct module *module, const struct process *process)
+static bool is_assigned_root(const struct module *module, const struct block *block, uint32_t pid)
 {
     struct assignment *assignment;
     LIST_FOREACH (assignment, &module->assignments, link)
-        if (assignment->block == process->block && assignment->pid == process->pid)
+        if (assignment->block == block && assignment->pid == pid)
             return assignment->root;
     return false;
+}
+
+/* True at its first sight alone. */
+static bool take_adopted_root(struct block *block, const struct process *process)
+{
+    for (size_t i = 0; i < block->n_roots; i++) {
+        const struct root_mark *root = &block->roots[i];
+        if (root->pid == process->pid && lives_same(process, root->start_ticks)) {
+            block->roots[i] = block->roots[--block->n_roots];
+            return true;
+        }
+    }
+    return false;
+}
+
+bool assign_takes_root(const struct module *module, const struct process *process)
+{
+    bool was_root = take_adopted_root(process->block, process);
+    return was_root || is_assigned_root(module, process->block, process->pid);
+}
+
+/* A root stays one where it is only put into another sub-scope. */
+static bool stays_root(const struct module *module, const struct block *block, uint32_t pid)
+{
+    const struct process *process = registry_process(&module->registry, pid);
+    return (process && process->block == block && process->root) ||
+           is_assigned_root(module, block, pid);
 }
 
 static void answer(struct assignment *assignment)
@@ -161,6 +188,7 @@ static void on_assigned(struct tracker_op *op, void *context)
             lives_seen(module, scope, facts, root, false);
     }
     strangers_end(module, assignment->stranger);
+    module->counters.roots_unmarked += op->root_unmarked;
     if (op->result < 0)
         refuse(assignment, op);
     else if (!scan_first(assignment))
@@ -186,6 +214,7 @@ void assign_start(struct module *module, struct block *block, struct ask *ask,
                                       .block = block,
                                       .pid = (uint32_t)request->pid,
                                       .root = request->root};
+    op->root = request->root || stays_root(module, block, assignment->pid);
     LIST_INSERT_HEAD(&module->assignments, assignment, link);
     block->busy++;
     if (!(feed_traits(module->feed) & FEED_TELLS_PLACES) &&

@@ -21,7 +21,9 @@ void assign_start(struct module *module, struct block *block, struct ask *ask,
 /* True where an assignment to this block is under way. */
 bool assign_runs(const struct module *module, const struct block *block);
 
-/* True where an assignment under way puts this process into its block as a root. */
-bool assign_is_root(const struct module *module, const struct process *process);
+/* One that is seen first in its block: true where an assignment under way puts it there as a root,
+ * or where it was one for the broker that the block is adopted of. That holds once: who
+ * leaves and comes back by itself is none, as in any block. */
+bool assign_takes_root(const struct module *module, const struct process *process);
 
 #endif

@@ -239,7 +239,7 @@ void lives_join(struct module *module, const struct feed_event *event, struct sc
         return;
     lives_set_parent(module, process, lives_find_parent(module, scope->block, event->parent, 0));
     process->joined = true;
-    process->root = assign_is_root(module, process);
+    process->root = assign_takes_root(module, process);
     lives_decide_started(process);
     if (known)
         process->command = command_share(known);

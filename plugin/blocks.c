@@ -388,6 +388,14 @@ void blocks_resume_waiting(struct module *module, struct block *block)
 
 /* ---- beginning and end of the module ---- */
 
+static void take_roots(struct block *block, struct tracker_op *op)
+{
+    free(block->roots);
+    block->roots = op->roots;
+    block->n_roots = op->n_roots;
+    op->roots = NULL;
+}
+
 /* One sub-scope of a block that is there already: its place is learned. */
 static int adopt_scope(struct module *module, struct block *block, const char *scope,
                        struct wps_error *error)
@@ -395,11 +403,14 @@ static int adopt_scope(struct module *module, struct block *block, const char *s
     struct tracker_op *op = blocks_op(module, TRACKER_CREATE, block, text_of(scope), NULL);
     if (!op)
         return wps_error_set(error, -ENOMEM, "out of memory");
+    op->wants_roots = !block->place; /* once for the block */
     int r = tracker_op_run(op);
     if (r < 0)
         *error = op->error;
     else
         take_places(module, block, op);
+    if (op->roots)
+        take_roots(block, op);
     tracker_op_free(op);
     return r;
 }

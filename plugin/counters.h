@@ -19,6 +19,7 @@
     X(processes_added)                                                                             \
     X(processes_exited)                                                                            \
     X(processes_escaped)                                                                           \
+    X(roots_unmarked)    /* roots that the next broker will not know as such */                    \
     X(escapees_left_out) /* of them not remembered, because there were too many */                 \
     X(outside_looks)     /* looks for what belongs to a block and is outside */                    \
     X(outside_late)      /* of them held up by a process that cannot be read, begun anew */        \

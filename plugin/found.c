@@ -127,7 +127,7 @@ static void seen_first(struct module *module, struct scope *scope,
     process->leader_left = facts->stat.state == 'Z';
     process->scan_mark = module->scan_mark;
     lives_set_parent(module, process, lives_find_parent(module, scope->block, facts->stat.ppid, 0));
-    process->root = root || assign_is_root(module, process);
+    process->root = assign_takes_root(module, process) || root;
     lives_decide_started(process);
     watch(module, process);
     struct life_news seen = from_facts(LIFE_SEEN, facts, by_scan);

@@ -100,6 +100,7 @@ void registry_remove_block(struct registry *registry, struct block *block)
     HASH_DELETE(by_id, registry->blocks, block);
     if (block->watch_fd >= 0)
         close(block->watch_fd);
+    free(block->roots);
     free(block);
 }
 

@@ -106,8 +106,9 @@ enum block_phase {
 struct ask; /* control.h: a request that waits for its answer */
 TAILQ_HEAD(asks, ask);
 
-struct escapee; /* escapees.c */
-struct remover; /* removers.c */
+struct escapee;   /* escapees.c */
+struct remover;   /* removers.c */
+struct root_mark; /* trackers/tracker.h */
 
 struct block {
     UT_hash_handle by_id;
@@ -126,6 +127,8 @@ struct block {
     bool unclaimed;      /* adopted, and no client ensured it since */
     uint64_t expires_ns; /* CLOCK_MONOTONIC, while unclaimed: if it is empty then */
     TAILQ_ENTRY(block) in_unclaimed;
+    struct root_mark *roots; /* adopted: roots of the last broker that were not seen yet */
+    size_t n_roots;
 
     SLIST_HEAD(, scope) scopes;
     TAILQ_HEAD(, process) processes;

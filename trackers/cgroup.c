@@ -19,12 +19,12 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fd_budget.h"
 #include "trackers/assignable.h"
+#include "trackers/cgroup_marks.h"
 
 #define BLOCK_PREFIX "b-"
 #define SCOPE_PREFIX "s-"
@@ -125,35 +125,6 @@ static uint64_t place_of(const char *path)
     return lstat(path, &stat) < 0 ? 0 : stat.st_ino; /* kernfs: the inode number is the id */
 }
 
-/* Attributes of the user are there since Linux 5.7; trusted ones, for root, before. A kernel that
- * has neither forgets. */
-static const char *const mark_attributes[] = {"user.proctrack.on_exit",
-                                              "trusted.proctrack.on_exit"};
-static const char *const mark_words[] = {
-    [TRACKER_MARK_KILL] = "kill",
-    [TRACKER_MARK_KEEP] = "keep",
-};
-
-static void write_mark(const char *path, enum tracker_mark mark)
-{
-    for (size_t i = 0; i < sizeof mark_attributes / sizeof *mark_attributes; i++)
-        if (setxattr(path, mark_attributes[i], mark_words[mark], strlen(mark_words[mark]), 0) == 0)
-            return;
-}
-
-static enum tracker_mark read_mark(const char *path)
-{
-    char word[8];
-    for (size_t i = 0; i < sizeof mark_attributes / sizeof *mark_attributes; i++) {
-        ssize_t size = getxattr(path, mark_attributes[i], word, sizeof word);
-        for (int mark = TRACKER_MARK_KILL; mark <= TRACKER_MARK_KEEP; mark++)
-            if (size == (ssize_t)strlen(mark_words[mark]) &&
-                memcmp(word, mark_words[mark], (size_t)size) == 0)
-                return (enum tracker_mark)mark;
-    }
-    return TRACKER_UNMARKED;
-}
-
 /* `path` is the cgroup's, and is lengthened. */
 static int open_events(struct tracker_op *op, char path[static TRACKER_PATH_MAX])
 {
@@ -194,9 +165,12 @@ static int create(struct tracker *tracker, struct tracker_op *op)
     bool is_new = r > 0;
     op->block_place = place_of(path);
     if (op->mark)
-        write_mark(path, op->mark);
+        cgroup_mark_exit(path, op->mark);
     else
-        op->mark = read_mark(path);
+        op->mark = cgroup_read_exit(path);
+    r = op->wants_roots ? cgroup_read_roots(path, &op->roots, &op->n_roots) : 0;
+    if (r < 0)
+        return wps_error_system(&op->error, r, "cannot read the roots of block %s", op->block);
     r = op->is_watched ? 0 : open_events(op, path);
     r = r < 0 ? r : create_scopes(tracker, op);
     if (r < 0 && is_new && cgroup_directory(tracker, op->block, "", path) == 0)
@@ -389,6 +363,19 @@ static int assign_descendants(struct cgroup_tracker *cgroup, struct tracker_op *
     return -ELOOP;
 }
 
+/* For the next broker. `facts` are of the one that was asked for. */
+static void mark_root(struct tracker *tracker, struct tracker_op *op,
+                      const struct process_facts *facts)
+{
+    char path[TRACKER_PATH_MAX];
+    int r = cgroup_directory(tracker, op->block, "", path);
+    if (r == 0 && op->root)
+        r = cgroup_mark_root(path, facts->pid, facts->stat.start_ticks);
+    else if (r == 0)
+        cgroup_unmark_root(path, facts->pid); /* it may have been one, left, and is back */
+    op->root_unmarked = r < 0;
+}
+
 static int assign(struct tracker *tracker, struct tracker_op *op)
 {
     struct cgroup_tracker *cgroup = (struct cgroup_tracker *)tracker;
@@ -404,6 +391,7 @@ static int assign(struct tracker *tracker, struct tracker_op *op)
     if (r < 0)
         return wps_error_system(&op->error, r, "cannot move process %u into its block (%s)",
                                 op->pid, directory);
+    mark_root(tracker, op, &op->facts.items[0]);
     r = assign_descendants(cgroup, op, directory);
     if (r < 0)
         return wps_error_system(&op->error, r, "cannot move all descendants of process %u",

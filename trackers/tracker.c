@@ -194,6 +194,7 @@ void tracker_op_free(struct tracker_op *op)
         free(*name);
     free(op->names);
     free(op->pids);
+    free(op->roots);
     known_drop(&op->known);
     if (op->watch_fd >= 0)
         close(op->watch_fd);

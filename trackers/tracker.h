@@ -97,6 +97,12 @@ enum tracker_op_kind {
  * tracker has a place that outlives us, and else not. */
 enum tracker_mark { TRACKER_UNMARKED, TRACKER_MARK_KILL, TRACKER_MARK_KEEP };
 
+/* A life that was assigned as a root: kept in the same way. */
+struct root_mark {
+    uint32_t pid;
+    uint64_t start_ticks;
+};
+
 struct tracker_op {
     struct job job; /* for the workers: leave it alone */
     struct tracker *tracker;
@@ -106,11 +112,13 @@ struct tracker_op {
     char scope[TRACKER_SCOPE_MAX + 1]; /* "": the whole block, where that makes sense */
     uint32_t pid;
     uint64_t start_ticks;   /* ASSIGN: 0, or the life that is meant */
+    bool root;              /* ASSIGN: it is a root, as the next broker is to know */
     int signal;             /* SIGNAL: its number */
     bool thaws;             /* SIGNAL */
     uint32_t client_uid;    /* ASSIGN: a process of another user is refused unless this is 0 */
     unsigned wanted;        /* FACTS: enum facts_wanted */
     enum tracker_mark mark; /* CREATE: written to the block; unmarked: read, and told here */
+    bool wants_roots;       /* CREATE: who is a root is read, too */
     bool is_watched;        /* CREATE: no watch_fd is wanted */
     int fd_end; /* CREATE, WATCH: watch_fd has to be below it, else -EMFILE; 0: any (fd_budget.h) */
     unsigned n_new;      /* CREATE: the owner's, untouched */
@@ -125,9 +133,12 @@ struct tracker_op {
     uint64_t block_place; /* CREATE: its cgroup's id */
     uint64_t
         scope_place[TRACKER_LEVELS]; /* CREATE: of each level of the sub-scope, outermost first */
-    int watch_fd;   /* CREATE, WATCH: readable as POLLPRI when the block (WATCH: the sub-scope) may
-                       have   become empty; -1: none */
-    uint32_t *pids; /* SIGNAL: who was signalled; owned */
+    int watch_fd; /* CREATE, WATCH: readable as POLLPRI when the block (WATCH: the sub-scope) may
+                     have become empty; -1: none */
+    struct root_mark *roots; /* CREATE: lives that were roots, over ones too; owned */
+    size_t n_roots;
+    bool root_unmarked; /* ASSIGN: the next broker will not know of this root */
+    uint32_t *pids;     /* SIGNAL: who was signalled; owned */
     size_t n_pids;
     struct facts_list facts; /* ASSIGN: itself first, then descendants; SCAN, FACTS: who is there */
     uint64_t began_ns;       /* SCAN: CLOCK_BOOTTIME when it began */

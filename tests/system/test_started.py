@@ -12,8 +12,10 @@ import tempfile
 from typing import Any, Callable, NamedTuple
 
 from blackbox import programs
-from blackbox.case import SystemCase
+from blackbox.broker import Broker
+from blackbox.case import SystemCase, feed_wanted
 from blackbox.programs import Odd
+from blackbox.wire import DEADLINE
 
 #: An agent: no shell, in a session of its own as in a terminal. It launches what it is told, a line each.
 AGENT = """
@@ -222,3 +224,99 @@ class Rule(StartedCase):
         killed = self.control("kill_started", block_id=block.id)["killed"]
         self.assertEqual(set(killed), {pid_of[command] for command in tool})
         self.until_there(listed, {AGENT_SHOWN, "sleep 1121", "sleep 1123"})
+
+
+class AdoptedBlock(StartedCase):
+    """Who is a root, and so not started, is kept with the block: the next broker knows it."""
+
+    HELPER, TOOL = "sleep 1201", {"sh -c sleep 1202; true", "sleep 1202"}
+    IN_SHELL = {"sleep 1211", "bash -c sleep 1212; true", "sleep 1212"}
+
+    def setUp(self) -> None:
+        super().setUp()
+        if self.tracker != "cgroup":
+            self.skipTest("only cgroups outlive a broker")
+        if not shutil.which("bash"):
+            self.skipTest("bash is not installed")
+        self.own = Broker(feed=feed_wanted())
+        self.addCleanup(self.own.destroy)
+        self.own.start()
+        self.own.control("ensure_tracker", block_id="b", on_exit="keep")
+        self.agent = self.root(AGENT_ARGV, {}, self.assign)
+        self.shell = self.root(SHELL_ARGV, {}, self.assign)
+        if not self.keeps_attributes():
+            self.skipTest("this kernel keeps no attributes of a cgroup (Linux 5.7 does)")
+        self.launch(self.agent, [call("sleep", "1201"), call("sh", "-c", "sleep 1202; true")])
+        self.launch(self.shell, ["sleep 1211 &", "bash -c 'sleep 1212; true' &"])
+        self.everybody = {AGENT_SHOWN, SHELL_SHOWN, self.HELPER} | self.TOOL | self.IN_SHELL
+
+    def keeps_attributes(self) -> bool:
+        (directory,) = self.own.cgroup_root.glob("*/b-b")
+        try:
+            os.setxattr(directory, "user.a_try", b"")
+        except OSError:
+            return False
+        os.removexattr(directory, "user.a_try")
+        return True
+
+    def assign(self, pid: int, **more: Any) -> int:
+        return self.own.control("assign_process", block_id="b", pid=pid, **more)["assigned"]
+
+    def listed(self) -> list[dict[str, Any]]:
+        return self.own.control("list_block", block_id="b")["processes"]
+
+    def crash(self) -> None:
+        self.own.process.kill()
+        self.own.process.wait()
+
+    def check_rule(self) -> dict[str, dict]:
+        records = self.until_there(self.listed, self.everybody)
+        self.assert_started(records, self.TOOL | self.IN_SHELL)
+        return records
+
+    def test_roots_are_roots_still_and_are_not_killed_with_what_they_started(self) -> None:
+        before = self.check_rule()
+        for _ in range(2):  # the second one adopts what was adopted
+            self.crash()
+            self.own.start()
+            after = self.check_rule()
+        self.assertEqual({record["pid"] for record in after.values()},
+                         {record["pid"] for record in before.values()})
+        pid_of = {command: record["pid"] for command, record in after.items()}
+        of_shell = self.own.control("kill_started", block_id="b", pid=self.shell.pid)["killed"]
+        self.assertNotIn(self.shell.pid, of_shell)
+        self.assertLessEqual(set(of_shell), {pid_of[command] for command in self.IN_SHELL})
+        killed = self.own.control("kill_started", block_id="b")["killed"]
+        self.assertLessEqual(set(killed), {pid_of[command] for command in self.IN_SHELL | self.TOOL})
+        self.until_there(self.listed, {AGENT_SHOWN, SHELL_SHOWN, self.HELPER})
+        for root in (self.agent, self.shell):
+            self.assertTrue(programs.is_running(root.pid), root.command)
+        self.assertEqual(self.own.control("stats")["counters"]["roots_unmarked"], 0)
+
+    def test_a_broker_that_ends_in_order_and_keeps_the_block_keeps_them_too(self) -> None:
+        self.check_rule()
+        self.own.process.terminate()
+        self.assertEqual(self.own.process.wait(DEADLINE), 0)
+        self.own.start()
+        self.check_rule()
+
+    def test_a_root_put_into_another_sub_scope_stays_one(self) -> None:
+        self.check_rule()
+        self.assign(self.shell.pid, root=False, scope="bg")
+        self.assertTrue(self.check_rule()[SHELL_SHOWN]["root"])
+        self.crash()
+        self.own.start()
+        self.assertEqual(self.check_rule()[SHELL_SHOWN]["scope"], "bg")
+
+    def test_what_was_a_root_and_was_put_back_as_none_is_none(self) -> None:
+        self.own.control("ensure_tracker", block_id="other")
+        self.check_rule()
+        self.own.control("assign_process", block_id="other", pid=self.shell.pid)
+        self.assign(self.shell.pid, root=False)
+        told = {record["pid"]: record["root"] for record in self.listed()}
+        self.assertIs(told[self.shell.pid], False)
+        self.crash()
+        self.own.start()
+        records = self.until_there(self.listed, self.everybody)
+        self.assertIs(records[SHELL_SHOWN]["root"], False)
+        self.assertIs(records[AGENT_SHOWN]["root"], True)

@@ -55,6 +55,8 @@ struct tracker_op *operate(enum tracker_op_kind kind, const char *block, const c
     if (more) {
         op->start_ticks = more->start_ticks;
         op->client_uid = more->client_uid;
+        op->root = more->root;
+        op->wants_roots = more->wants_roots;
     }
     tracker_op_submit(workers, op);
     uint64_t deadline = clock_ms() + PATIENCE_MS;

@@ -18,7 +18,8 @@ void end_blocks(void);
 
 /* ---- operations, by a worker ---- */
 
-/* `more` (may be null): start_ticks and client_uid of an ASSIGN. To be freed. */
+/* `more` (may be null): start_ticks, client_uid and root of an ASSIGN,
+ * wants_roots of a CREATE. To be freed. */
 struct tracker_op *operate(enum tracker_op_kind kind, const char *block, const char *scope,
                            uint32_t pid, const struct tracker_op *more);
 /* The same where only the result counts; a failure has a sentence. */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -283,4 +284,133 @@ Test(cgroup_members, an_assignment_to_what_was_not_made_fails_and_moves_nobody)
     odd_told(odd, "ready");
     cr_assert_lt(result_of(TRACKER_ASSIGN, "never-made", "main", (uint32_t)odd->pid), 0);
     cr_assert_not(is_in((uint32_t)odd->pid, "never-made", "main"));
+}
+
+/* ---- what the next broker is to know of roots ---- */
+
+/* The directory of block "one", where attributes can be kept; else the test is skipped. */
+static const char *block_with_attributes(void)
+{
+    static char path[TRACKER_PATH_MAX];
+    create("one", "main");
+    snprintf(path, sizeof path, "%s/b-one", tracker_root_path(tracker));
+    if (setxattr(path, "user.a_try", "", 0, 0) < 0)
+        cr_skip_test("this kernel keeps no attributes of a cgroup (Linux 5.7 does)");
+    cr_assert_eq(removexattr(path, "user.a_try"), 0);
+    return path;
+}
+
+static struct odd *assign_root(bool *ret_unmarked)
+{
+    const struct tracker_op more = {.root = true};
+    struct odd *odd = keep(odd_start(NULL, "hold", NULL));
+    odd_told(odd, "ready");
+    struct tracker_op *op = operate(TRACKER_ASSIGN, "one", "main", (uint32_t)odd->pid, &more);
+    cr_assert_eq(op->result, 0, "%s", op->error.message);
+    *ret_unmarked = op->root_unmarked;
+    tracker_op_free(op);
+    return odd;
+}
+
+static struct tracker_op *read_roots(void)
+{
+    const struct tracker_op more = {.wants_roots = true};
+    struct tracker_op *op = operate(TRACKER_CREATE, "one", "main", 0, &more);
+    cr_assert_eq(op->result, 0, "%s", op->error.message);
+    return op;
+}
+
+static bool has_root(const struct tracker_op *op, const struct odd *odd)
+{
+    struct proc_stat stat;
+    cr_assert_eq(proc_stat_read(&stat, (uint32_t)odd->pid), 0);
+    for (size_t i = 0; i < op->n_roots; i++)
+        if (op->roots[i].pid == stat.pid && op->roots[i].start_ticks == stat.start_ticks)
+            return true;
+    return false;
+}
+
+/* Sets attributes `name`1, `name`2 and so on until the kernel has no room left; how many. */
+static unsigned fill(const char *path, const char *name, unsigned from)
+{
+    char attribute[64];
+    unsigned n = 0;
+    do
+        snprintf(attribute, sizeof attribute, "user.%s%u", name, from + ++n);
+    while (setxattr(path, attribute, "7", 1, 0) == 0);
+    cr_assert_eq(errno, ENOSPC, "%s", strerror(errno));
+    return n - 1;
+}
+
+Test(cgroup_members, who_was_assigned_as_a_root_is_kept_with_the_block_by_its_life)
+{
+    bool unmarked;
+    block_with_attributes();
+    struct odd *root = assign_root(&unmarked), *second = assign_root(&unmarked);
+    struct odd *member = keep(odd_start(NULL, "hold", NULL));
+    odd_told(member, "ready");
+    cr_assert_eq(result_of(TRACKER_ASSIGN, "one", "main", (uint32_t)member->pid), 0);
+    struct tracker_op *op = read_roots();
+    cr_assert_eq(op->n_roots, 2);
+    cr_assert(has_root(op, root) && has_root(op, second));
+    tracker_op_free(op);
+    cr_assert_eq(result_of(TRACKER_ASSIGN, "one", "main", (uint32_t)second->pid), 0);
+    op = read_roots();
+    cr_assert_eq(op->n_roots, 1, "put there as what is no root, it is none");
+    cr_assert(has_root(op, root));
+    tracker_op_free(op);
+}
+
+Test(cgroup_members, where_the_kernel_has_no_room_for_a_root_the_dead_give_theirs)
+{
+    bool unmarked = true;
+    const char *path = block_with_attributes();
+    struct odd *first = assign_root(&unmarked);
+    /* Pids that no process can have: 2^22 is the most. */
+    cr_assert_gt(fill(path, "proctrack.root.", 1u << 23), 1);
+    struct odd *root = assign_root(&unmarked);
+    cr_assert_not(unmarked);
+    struct tracker_op *op = read_roots();
+    cr_assert_eq(op->n_roots, 2, "%zu", op->n_roots);
+    cr_assert(has_root(op, first) && has_root(op, root));
+    tracker_op_free(op);
+}
+
+Test(cgroup_members, a_root_that_there_is_no_room_for_is_assigned_all_the_same_and_that_is_told)
+{
+    bool unmarked = false;
+    fill(block_with_attributes(), "somebody-else.", 0);
+    struct odd *root = assign_root(&unmarked);
+    cr_assert(unmarked);
+    cr_assert(is_in((uint32_t)root->pid, "one", "main"));
+    struct tracker_op *op = read_roots();
+    cr_assert_eq(op->n_roots, 0);
+    tracker_op_free(op);
+}
+
+Test(cgroup_members, attributes_that_do_not_read_as_a_root_are_none)
+{
+    static const struct {
+        const char *name, *value;
+    } odd_ones[] = {
+        {"user.proctrack.root.", "7"},
+        {"user.proctrack.root.x", "7"},
+        {"user.proctrack.root.-1", "7"},
+        {"user.proctrack.root.4294967296", "7"},
+        {"user.proctrack.root.99999999999999999999", "7"},
+        {"user.proctrack.root.1", ""},
+        {"user.proctrack.root.2", "7 "},
+        {"user.proctrack.root.3", "99999999999999999999"},
+        {"user.proctrack.root.4", "7777777777777777777777777777777777777777"},
+        {"user.proctrack.rooted", "7"},
+        {"user.else", "7"},
+    };
+    const char *path = block_with_attributes();
+    for (size_t i = 0; i < sizeof odd_ones / sizeof *odd_ones; i++)
+        cr_assert_eq(
+            setxattr(path, odd_ones[i].name, odd_ones[i].value, strlen(odd_ones[i].value), 0), 0,
+            "%s: %s", odd_ones[i].name, strerror(errno));
+    struct tracker_op *op = read_roots();
+    cr_assert_eq(op->n_roots, 0, "%u is said to be one", op->roots[0].pid);
+    tracker_op_free(op);
 }
