@@ -67,6 +67,8 @@ class Install(unittest.TestCase):
                      self.plugins / "proctrack-keeper", self.prefix / "include" / "wps" / "wps_plugin.h",
                      self.prefix / "share" / "man" / "man1" / "proctrack.1",
                      self.prefix / "share" / "man" / "man8" / "wpsd.8",
+                     self.prefix / "share" / "bash-completion" / "completions" / "proctrack",
+                     self.prefix / "share" / "zsh" / "site-functions" / "_proctrack",
                      self.prefix / LIBDIR / "pkgconfig" / "wps-plugin.pc",
                      self.prefix / LIBDIR / "cmake" / "WpsPlugin" / "WpsPluginConfig.cmake"):
             self.assertTrue(path.is_file(), path)
