@@ -36,6 +36,7 @@ static int help(FILE *to)
     fputs(
         "usage: proctrack COMMAND [OPTIONS] [ARGS]\n"
         "       proctrack COMMAND --help\n"
+        "       proctrack --help | --version\n"
         "\n"
         "Every process of every block: seen, listed, ended. It talks to a broker (wpsd) that has\n"
         "the module proctrack.so.\n"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# What `cmake --install` brings: the broker, the module, the command, and all that a plugin of somebody else's needs.
+# What `cmake --install` brings: the broker, the module, the command, their manual pages and completions, and all
+# that a plugin of somebody else's needs.
 include(CMakePackageConfigHelpers)
 
 # wps::plugin: the header alone, as its users see it, in this tree too.
@@ -15,6 +16,11 @@ install(TARGETS wpsd proctrack_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS proctrack_module LIBRARY DESTINATION ${WPS_PLUGIN_DIR})
 # The module looks for it beside itself.
 install(TARGETS proctrack-keeper RUNTIME DESTINATION ${WPS_PLUGIN_DIR})
+install(FILES docs/man/proctrack.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES docs/man/wpsd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
+install(FILES cli/completions/proctrack.bash RENAME proctrack
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+install(FILES cli/completions/_proctrack DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
 install(FILES broker_shim/wps_plugin.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/wps)
 install(TARGETS wps_plugin EXPORT WpsPlugin)
 

@@ -65,6 +65,10 @@ class Install(unittest.TestCase):
     def test_all_is_where_it_belongs(self):
         for path in (self.wpsd, self.prefix / "bin" / "proctrack", self.plugins / "proctrack.so",
                      self.plugins / "proctrack-keeper", self.prefix / "include" / "wps" / "wps_plugin.h",
+                     self.prefix / "share" / "man" / "man1" / "proctrack.1",
+                     self.prefix / "share" / "man" / "man8" / "wpsd.8",
+                     self.prefix / "share" / "bash-completion" / "completions" / "proctrack",
+                     self.prefix / "share" / "zsh" / "site-functions" / "_proctrack",
                      self.prefix / LIBDIR / "pkgconfig" / "wps-plugin.pc",
                      self.prefix / LIBDIR / "cmake" / "WpsPlugin" / "WpsPluginConfig.cmake"):
             self.assertTrue(path.is_file(), path)
