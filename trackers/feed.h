@@ -79,7 +79,7 @@ struct feed_options {
     unsigned max_watched; /* processes that may be watched at a time; 0: the feed's own default */
     unsigned birth_delay_ms; /* how late a birth may be told while nothing else happens to anybody:
                                 a feed that can saves a wake-up by it; 0: it is told at once */
-    int fd_end;           /* what is held for long has to be below it (fd_budget.h); 0: any */
+    int fd_end;              /* what is held for long has to be below it (fd_budget.h); 0: any */
 };
 
 struct feed;
