@@ -198,7 +198,8 @@ class Rule(StartedCase):
         record = self.until_there(listed, {AGENT_SHOWN, "sleep 1111"})["sleep 1111"]
         block.watch.catch_up()
         stay = block.watch.stay(record["pid"])
-        seen = any(told["command"].startswith("bash") for told in (stay.added, *stay.execs))
+        seen = any(command.startswith("bash")
+                   for command in (stay.added["command"], *stay.execs))
         self.assertEqual(record["started"], seen)
         if self.feed == "bpf":  # which brings the argv of each exec along
             self.assertTrue(seen)
