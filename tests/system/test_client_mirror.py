@@ -150,13 +150,14 @@ class ClientMirrors(SystemCase):
         for _ in range(3):
             block.run("storm", 3, 2)
             block.run("fork-chain", 5)
-        picture = self.agree(probe, block.id)
-        self.assertEqual([pid for pid, _ in picture[block.id]], [holding.pid])
-        self.assertEqual((probe.counts["lists"], probe.counts["gaps"]), (1, 0))
+        programs.wait_for(lambda: [pid for pid, _ in self.agree(probe, block.id)[block.id]] ==
+                          [holding.pid], "one is left")
         if self.tells_all:
-            self.assertGreater(sum(call[0] == "gone" for call in probe.calls), 30)
+            programs.wait_for(lambda: self.agree(probe, block.id) and
+                              sum(call[0] == "gone" for call in probe.calls) > 30, "ends are told")
+        self.assertEqual((probe.counts["lists"], probe.counts["gaps"]), (1, 0))
         holding.finish()
-        self.assertEqual(self.agree(probe, block.id), {block.id: {}})
+        programs.wait_for(lambda: self.agree(probe, block.id) == {block.id: {}}, "none is left")
 
     def test_children_stand_below_their_parents(self) -> None:
         block = self.block()
@@ -177,7 +178,8 @@ class ClientMirrors(SystemCase):
         for _ in range(3):
             block.run("storm", 3, 2)
         probe.process.send_signal(signal.SIGCONT)
-        self.assertEqual({pid for pid, _ in self.agree(probe, block.id)[block.id]}, {held.pid})
+        programs.wait_for(lambda: {pid for pid, _ in self.agree(probe, block.id)[block.id]} ==
+                          {held.pid}, "one is left")
 
     def test_a_block_that_is_removed_and_ensured_again_is_another_one(self) -> None:
         block = self.block()
@@ -201,9 +203,11 @@ class ClientMirrors(SystemCase):
         self.agree(probe, *others, *(block.id for block in blocks))
         blocks.append(self.block(self.new_id("star")))
         held = {block.id: block.odd("hold").pid for block in blocks}
-        picture = self.agree(probe, *others, *held)
-        self.assertEqual({block_id: [pid for pid, _ in picture[block_id]] for block_id in held},
-                         {block_id: [pid] for block_id, pid in held.items()})
+        def all_are_there() -> bool:
+            picture = self.agree(probe, *others, *held)
+            return all([pid for pid, _ in picture[block_id]] == [pid_held]
+                       for block_id, pid_held in held.items())
+        programs.wait_for(all_are_there, "each block has its member")
         for block in blocks:
             block.remove()
         self.assertEqual(set(self.agree(probe, *others, *held)), others)

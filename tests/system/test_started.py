@@ -156,6 +156,8 @@ class Rule(StartedCase):
         if case.below:
             of_those = {pids[command] for command in case.of_those}
             self.assertEqual(kill(pid=pids[case.below]), of_those)
+            for pid in of_those:
+                block.watch.until_ended(pid)
         else:
             of_those = set()
         started = {pids[command] for command in case.started}
