@@ -471,15 +471,6 @@ class Hanging(DetailCase):
             programs.wait_for(lambda odd=odd: programs.stat_fields(odd.pid)[0] == "D", "it waits for its lock")
         return [odd.pid for odd in odds]
 
-    def file(self) -> hanging.HangingFile:
-        file = hanging.HangingFile()
-        try:
-            file.start()
-        except hanging.Unavailable as why:
-            self.skipTest(str(why))
-        self.addCleanup(file.release)
-        return file
-
     def list_in_background(self, block: Block) -> tuple[threading.Thread, list[dict[str, Any]]]:
         found: list[dict[str, Any]] = []
 
@@ -494,7 +485,7 @@ class Hanging(DetailCase):
         return thread, found
 
     def test_the_others_are_whole_and_the_loop_answers_meanwhile(self) -> None:
-        block, file = self.block(), self.file()
+        block, file = self.block(), hanging.hanging_file(self)
         others = [self.odd(block, "hold") for _ in range(20)]
         (pid,) = self.hanging(block, file)
         thread, found = self.list_in_background(block)
@@ -515,7 +506,7 @@ class Hanging(DetailCase):
         self.assertEqual((listed[pid]["state"], listed[pid]["threads"]), ("D", 2))
 
     def test_listing_it_again_and_again_uses_up_nothing(self) -> None:
-        block, file = self.block(), self.file()
+        block, file = self.block(), hanging.hanging_file(self)
         other = self.odd(block, "hold")
         (pid,) = self.hanging(block, file)
         self.detail(block)
@@ -532,7 +523,7 @@ class Hanging(DetailCase):
         self.assertEqual(after["counters"]["details_late"], before["counters"]["details_late"])
 
     def test_who_comes_while_one_hangs_is_seen_and_can_be_assigned(self) -> None:
-        block, file = self.block(), self.file()
+        block, file = self.block(), hanging.hanging_file(self)
         (pid,) = self.hanging(block, file)
         born = self.odd(block, "hold")  # assigned, where nothing can be born in a block
         block.watch.until_added(born.pid)
@@ -545,7 +536,7 @@ class Hanging(DetailCase):
         block.check_end(born.pid, ("exit_code", 0))
 
     def test_it_is_whole_again_when_it_can_be_read_again(self) -> None:
-        block, file = self.block(), self.file()
+        block, file = self.block(), hanging.hanging_file(self)
         (pid,) = self.hanging(block, file)
         self.assertNotIn("argv", self.one(block, pid))
         file.release()
@@ -553,7 +544,7 @@ class Hanging(DetailCase):
         programs.wait_for(lambda: self.control("stats")["gauges"]["details_held"] == 0, "nobody hangs")
 
     def test_a_dozen_of_them_do_not_keep_the_others_from_being_told(self) -> None:
-        block, files = self.block(), [self.file() for _ in range(12)]
+        block, files = self.block(), [hanging.hanging_file(self) for _ in range(12)]
         other = self.odd(block, "hold")
         pids = set(self.hanging(block, *files))
         listed = self.detail(block)

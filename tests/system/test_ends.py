@@ -210,12 +210,7 @@ class StopTree(EndsCase):
 
     @unittest.skipUnless(os.geteuid() == 0, "mounting a file system needs root")
     def test_one_in_state_d_is_named_by_the_deadline(self) -> None:
-        block, file = self.block(), hanging.HangingFile()
-        try:
-            file.start()
-        except hanging.Unavailable as why:
-            self.skipTest(str(why))
-        self.addCleanup(file.release)
+        block, file = self.block(), hanging.hanging_file(self)
         odd = block.odd("exec-later", "cat", file.path)
         block.watch.until_added(odd.pid)
         odd.say()

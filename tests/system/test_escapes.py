@@ -197,12 +197,7 @@ class Tagged(EscapeCase):
     def test_one_that_cannot_be_read_holds_up_nobody(self) -> None:
         if os.geteuid() != 0:
             self.skipTest("mounting a file system needs root")
-        file = hanging.HangingFile()
-        try:
-            file.start()
-        except hanging.Unavailable as why:
-            self.skipTest(str(why))
-        self.addCleanup(file.release)
+        file = hanging.hanging_file(self)
         block = self.block()
         stray = self.outside("hold", environment=block.tag)
         odd = self.outside(argv=["/usr/bin/python3", "-c", hanging.SCRIPT, str(file.path)])
@@ -364,12 +359,7 @@ class Moved(EscapeCase):
         self.check_outside(self.stop(block, scope="bg", grace_ms=50)["survivors"], odd.pid)
 
     def test_who_does_not_end_is_named_by_the_deadline_beside_the_block_that_is_gone(self) -> None:
-        file = hanging.HangingFile()
-        try:
-            file.start()
-        except hanging.Unavailable as why:
-            self.skipTest(str(why))
-        self.addCleanup(file.release)
+        file = hanging.hanging_file(self)
         block = self.block()
         odd = block.odd("exec-later", "cat", file.path)
         block.watch.until_added(odd.pid)

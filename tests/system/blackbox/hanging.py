@@ -15,6 +15,7 @@ import pathlib
 import struct
 import tempfile
 import threading
+import unittest
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -125,3 +126,14 @@ class HangingFile:
     def _attributes(node: int) -> bytes:
         mode, size = (0o100644, _SIZE) if node == _NODE else (0o40755, 0)
         return struct.pack("<6Q10I", node, size, size // 512, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
+
+
+def hanging_file(test: unittest.TestCase) -> HangingFile:
+    """One for a test, released at its end; the test is skipped where none can be made."""
+    file = HangingFile()
+    try:
+        file.start()
+    except Unavailable as why:
+        test.skipTest(str(why))
+    test.addCleanup(file.release)
+    return file
