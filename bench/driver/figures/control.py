@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from typing import Callable
 
 from blackbox.programs import pids_below
 from blackbox.wire import pack
@@ -76,12 +77,19 @@ def bare_kill_ms(count: int) -> float:
         return (empty.wait(DEADLINE) - begin) * 1000
 
 
-def kill_tree(p: Parameters) -> list[Row]:
+def beside_bare(p: Parameters, title: str, ours: Callable[[Tracked], float], peer: str,
+                bare: Callable[[], float], ratio_at_most: float | None = None) -> list[Row]:
+    """Milliseconds of each feed beside the same done with nothing but the kernel."""
     rows = []
     for feed in p.feeds:
         with Tracked(feed, p.poll_ms) as broker:
-            results = in_rounds(p.rounds, {"ours": lambda: kill_tree_ms(broker, p.killed),
-                                           "bare": lambda: bare_kill_ms(p.killed)})
-        rows.append(Row(f"kill_tree of {p.killed}, until empty", feed, "ms", results["ours"],
-                        "a write to cgroup.kill", results["bare"], ratio_at_most=1.1))
+            results = in_rounds(p.rounds, {"ours": lambda: ours(broker), "bare": bare})
+        rows.append(Row(title, feed, "ms", results["ours"], peer, results["bare"],
+                        ratio_at_most=ratio_at_most))
     return rows
+
+
+def kill_tree(p: Parameters) -> list[Row]:
+    return beside_bare(p, f"kill_tree of {p.killed}, until empty",
+                       lambda broker: kill_tree_ms(broker, p.killed), "a write to cgroup.kill",
+                       lambda: bare_kill_ms(p.killed), 1.1)

@@ -18,6 +18,7 @@ from ..parameters import Parameters
 from ..peers import Tracked, in_rounds
 from ..programs import DEADLINE, LEAF, Holder
 from ..table import Row
+from .control import beside_bare
 
 CLI = os.environ.get("PROCTRACK_CLI", "proctrack")
 
@@ -115,14 +116,9 @@ def bare_stop_ms(count: int) -> float:
 
 
 def stop_tree(p: Parameters) -> list[Row]:
-    rows = []
-    for feed in p.feeds:
-        with Tracked(feed, p.poll_ms) as broker:
-            results = in_rounds(p.rounds, {"ours": lambda: stop_ms(broker, p.stopped),
-                                           "bare": lambda: bare_stop_ms(p.stopped)})
-        rows.append(Row(f"stop_tree of {p.stopped}, until it answers", feed, "ms", results["ours"],
-                        "a loop of kill(SIGTERM)", results["bare"]))
-    return rows
+    return beside_bare(p, f"stop_tree of {p.stopped}, until it answers",
+                       lambda broker: stop_ms(broker, p.stopped), "a loop of kill(SIGTERM)",
+                       lambda: bare_stop_ms(p.stopped))
 
 
 # ---- adoption ------------------------------------------------------------------------------------
