@@ -50,7 +50,7 @@ static int tell(struct act *act, const char *block, const msgpack_object *data)
     bool ok;
     if (ok_reply_read(&version, &ok, data, &error) < 0)
         return act_fail(&act->common, error.message);
-    if (!act->common.json)
+    if (ok && !act->common.json)
         printf("%s: %s\n", block, act->request.command == CONTROL_FREEZE ? "frozen" : "thawed");
     return ok ? CLI_OK : CLI_ABSENT;
 }
