@@ -4,6 +4,7 @@
  * when to scan, and the ends of whom it was told to watch. */
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -258,4 +259,77 @@ Test(feed_bpf, who_is_gone_or_another_cannot_be_watched, .fini = close_all, .tim
     assert_another_life_is_not_watched();
     drain(0);
     cr_assert_null(find((uint32_t)odd->pid));
+}
+
+/* ---- births that wake nobody ---- */
+
+static bool is_readable(int ms)
+{
+    struct pollfd pollfd = {.fd = feed_fd(feed), .events = POLLIN};
+    return poll(&pollfd, 1, ms) == 1;
+}
+
+static bool has_child(void *context)
+{
+    char path[64], children[64] = "";
+    const struct odd *parent = context;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", parent->pid, parent->pid);
+    _cleanup_fclose_ FILE *file = fopen(path, "re");
+    return file && fgets(children, sizeof children, file);
+}
+
+static const struct seen *child_of(uint32_t pid)
+{
+    struct seen *life, *next;
+    HASH_ITER (hh, seen, life, next)
+        if (life->parent == pid && life->births)
+            return life;
+    cr_assert_fail("no child of %u was told", pid);
+    return NULL;
+}
+
+/* A shell that forks at a line, and whose child replaces its program at the next one. All that was
+ * before is taken in. */
+static void start_forker(unsigned birth_delay_ms)
+{
+    struct wps_error error;
+    char *const argv[] = {
+        "/bin/sh", "-c",
+        "exec 3<&0; echo '{\"what\":\"ready\"}'; read a; (read b <&3; exec true) & wait", NULL};
+    find_ground();
+    const struct feed_options options = {.root_fd = ground_fd, .birth_delay_ms = birth_delay_ms};
+    if (ground_fd < 0)
+        skip("births wake nobody only where there is a cgroup to watch");
+    if (feed_open("bpf", &options, &feed, &error) < 0)
+        skip(error.message);
+    odd = program_start(block_directory(), argv);
+    odd_told(odd, "ready");
+    while (is_readable(0))
+        drain(0);
+}
+
+Test(feed_bpf, a_birth_that_nothing_follows_is_told_after_its_delay, .fini = close_all,
+     .timeout = 120)
+{
+    start_forker(20);
+    odd_say(odd);
+    cr_assert(is_readable(PATIENCE_MS), "nobody was woken");
+    drain(0);
+    cr_assert_eq(child_of((uint32_t)odd->pid)->execs, 0);
+}
+
+Test(feed_bpf, what_follows_a_birth_wakes_its_reader_and_tells_both, .fini = close_all,
+     .timeout = 120)
+{
+    start_forker(3600 * 1000);
+    odd_say(odd);
+    cr_assert(soon(has_child, odd));
+    if (is_readable(0)) {
+        drain(0);
+        skip("this kernel has no timers for BPF programs: each birth wakes its reader");
+    }
+    odd_say(odd);
+    cr_assert(is_readable(PATIENCE_MS), "nobody was woken");
+    drain(0);
+    cr_assert_eq(child_of((uint32_t)odd->pid)->births, 1);
 }
