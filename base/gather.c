@@ -6,7 +6,7 @@
 
 #include <time.h>
 
-#define NS_PER_S UINT64_C(1000000000)
+#include "base/clock.h"
 
 enum {
     SATURATED_RATE = 4000,    /* things a second from which on they are gathered */
@@ -14,25 +14,18 @@ enum {
     WAIT_NS = 1000000,
 };
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 void gather_init(struct gather *gather)
 {
-    *gather = (struct gather){.window_ns = now_ns()};
+    *gather = (struct gather){.window_ns = monotonic_ns()};
 }
 
 void gather_count(struct gather *gather, unsigned n)
 {
-    uint64_t now = now_ns(), span = now - gather->window_ns;
+    uint64_t now = monotonic_ns(), span = now - gather->window_ns;
     gather->n += n;
     if (span < WINDOW_NS)
         return;
-    gather->saturated = gather->n * NS_PER_S / span >= SATURATED_RATE;
+    gather->saturated = gather->n * NS_PER_SECOND / span >= SATURATED_RATE;
     gather->window_ns = now;
     gather->n = 0;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "cli/json.h"
 #include "cli/signals.h"
 
@@ -90,13 +91,6 @@ int act_list_blocks(struct act_blocks *ret, struct broker *broker, struct wps_er
     }
     *ret = blocks;
     return 0;
-}
-
-static int64_t monotonic_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* ---- the line that shows who is left -------------------------------------------------------- */

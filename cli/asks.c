@@ -13,6 +13,7 @@
 #include <zmq.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "cli/signals.h"
 
 #define MONITOR "inproc://asks-monitor"
@@ -29,13 +30,6 @@ struct run {
 };
 
 /* ---- the socket ----------------------------------------------------------------------------- */
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static int connect_socket(struct run *run)
 {
@@ -149,17 +143,17 @@ static int look_if_due(struct run *run)
     struct asks *asks = run->asks;
     const struct control_request request = {CONTROL_REQUEST_DEFAULTS,
                                             .command = CONTROL_LIST_ALL_BLOCKS};
-    if (!asks->ticked || run->looking || now_ms() < run->next_tick_ms)
+    if (!asks->ticked || run->looking || monotonic_ms() < run->next_tick_ms)
         return 0;
     run->looking = true;
-    run->next_tick_ms = now_ms() + asks->tick_ms;
+    run->next_tick_ms = monotonic_ms() + asks->tick_ms;
     return send_one(run, &request, asks->n_requests);
 }
 
 /* Until when to wait, at most: the end, or the next look. */
 static long wait_time(const struct run *run, int64_t end_ms)
 {
-    int64_t now = now_ms(), wait = end_ms < 0 ? -1 : end_ms > now ? end_ms - now : 0;
+    int64_t now = monotonic_ms(), wait = end_ms < 0 ? -1 : end_ms > now ? end_ms - now : 0;
     if (run->asks->ticked && !run->looking) {
         int64_t tick = run->next_tick_ms > now ? run->next_tick_ms - now : 0;
         wait = wait < 0 || tick < wait ? tick : wait;
@@ -203,8 +197,8 @@ static int wait_once(struct run *run, int64_t end_ms, struct wps_error *error)
 
 static int wait_all(struct run *run, struct wps_error *error)
 {
-    int64_t end_ms = run->asks->wait_ms < 0 ? -1 : now_ms() + run->asks->wait_ms;
-    run->next_tick_ms = now_ms() + run->asks->tick_ms;
+    int64_t end_ms = run->asks->wait_ms < 0 ? -1 : monotonic_ms() + run->asks->wait_ms;
+    run->next_tick_ms = monotonic_ms() + run->asks->tick_ms;
     while (run->left > 0) {
         int result = wait_once(run, end_ms, error);
         if (result == 0)
@@ -213,7 +207,7 @@ static int wait_all(struct run *run, struct wps_error *error)
             result = look_if_due(run);
         if (result < 0)
             return result;
-        if (run->left > 0 && end_ms >= 0 && now_ms() >= end_ms)
+        if (run->left > 0 && end_ms >= 0 && monotonic_ms() >= end_ms)
             return -ETIMEDOUT;
     }
     return 0;

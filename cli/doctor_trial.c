@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "cli/doctor.h"
 #include "schemas/control_reply.h"
 
@@ -91,13 +92,6 @@ struct trial {
     char last[1024]; /* the newest whole line */
 };
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 _Noreturn static void become(const struct trials *trials, const char *plugin, int log)
 {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -156,7 +150,7 @@ static int next_line(struct trial *trial, int64_t end_ms)
             memmove(trial->line, trial->line + used + 1, trial->size);
             return 1;
         }
-        int64_t left = end_ms - now_ms();
+        int64_t left = end_ms - monotonic_ms();
         struct pollfd item = {.fd = trial->log, .events = POLLIN};
         int ready = poll(&item, 1, left > 0 ? (int)left : 0);
         if (ready <= 0)
@@ -171,7 +165,7 @@ static int next_line(struct trial *trial, int64_t end_ms)
 /* 1: it serves; else as next_line. */
 static int wait_ready(struct trial *trial)
 {
-    int64_t end_ms = now_ms() + START_MS;
+    int64_t end_ms = monotonic_ms() + START_MS;
     int result;
     while ((result = next_line(trial, end_ms)) == 1)
         if (strstr(trial->last, " ready: "))
@@ -181,10 +175,11 @@ static int wait_ready(struct trial *trial)
 
 static void stop(struct trial *trial)
 {
-    int64_t end_ms = now_ms() + STOP_MS;
+    int64_t end_ms = monotonic_ms() + STOP_MS;
     kill(trial->pid, SIGTERM);
     int result;
-    while ((result = next_line(trial, end_ms)) == 1 || (result == -EINTR && now_ms() < end_ms))
+    while ((result = next_line(trial, end_ms)) == 1 ||
+           (result == -EINTR && monotonic_ms() < end_ms))
         ;
     if (result < 0)
         kill(trial->pid, SIGKILL);

@@ -11,18 +11,12 @@
 #include <zmq.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 #define MONITOR    "inproc://watch-link-monitor"
 #define SYNC_EVENT "proctrack:watch-sync"
 
 enum { SYNC_AGAIN_MS = 50 };
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* ---- its life ------------------------------------------------------------------------------- */
 
@@ -96,9 +90,9 @@ static int receive(struct watch_link *link, zmq_msg_t *body)
 static int wait_reply(struct watch_link *link, struct reply *ret, zmq_msg_t *body,
                       struct wps_error *error)
 {
-    int64_t end_ms = now_ms() + link->timeout_ms;
+    int64_t end_ms = monotonic_ms() + link->timeout_ms;
     for (;;) {
-        int64_t left = end_ms - now_ms();
+        int64_t left = end_ms - monotonic_ms();
         int result = receive(link, body);
         if (result == 0 && reply_open(ret, zmq_msg_data(body), zmq_msg_size(body), NULL) == 0) {
             if (ret->resid.kind == REQID_UINT && ret->resid.number == link->n_requests)
@@ -159,8 +153,8 @@ static int publish_sync(struct watch_link *link, const char *scope)
 static int sync_arrived(struct subscriber *events)
 {
     const struct event *event;
-    int64_t end_ms = now_ms() + SYNC_AGAIN_MS;
-    for (int64_t left; (left = end_ms - now_ms()) > 0;) {
+    int64_t end_ms = monotonic_ms() + SYNC_AGAIN_MS;
+    for (int64_t left; (left = end_ms - monotonic_ms()) > 0;) {
         int result = subscriber_receive(events, (int)left, &event);
         if (result == 1 && text_is(event->event, SYNC_EVENT))
             return 1;
@@ -175,13 +169,13 @@ int watch_link_sync(struct watch_link *link, struct subscriber *events, struct w
     char scope[32];
     uint64_t nonce = 0;
     if (getrandom(&nonce, sizeof nonce, 0) < 0)
-        nonce = (uint64_t)now_ms();
+        nonce = (uint64_t)monotonic_ms();
     snprintf(scope, sizeof scope, "sync:%016llx", (unsigned long long)nonce);
     int result = subscriber_subscribe(events, SYNC_EVENT, (const char *[]){scope}, 1, error);
     if (result < 0)
         return result;
-    int64_t end_ms = now_ms() + link->timeout_ms;
-    for (result = 0; result == 0 && now_ms() < end_ms;) {
+    int64_t end_ms = monotonic_ms() + link->timeout_ms;
+    for (result = 0; result == 0 && monotonic_ms() < end_ms;) {
         result = publish_sync(link, scope);
         if (result == 0)
             result = sync_arrived(events);

@@ -15,6 +15,7 @@
 #include <zmq.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 #define IPC "ipc://"
 
@@ -220,13 +221,6 @@ static int connect_afresh(struct control_client *self, struct wps_error *error)
 
 /* ---- one request --------------------------------------------------------------------------- */
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* What the monitor tells: -ECONNRESET where the broker went, -ECONNREFUSED where over tcp nobody
  * is there. (Over ipc we looked; a full queue is tried again there, and that is all right.) */
 static int read_monitor(struct control_client *self)
@@ -251,7 +245,7 @@ static int wait_reply(struct control_client *self, int64_t end_ms)
     zmq_pollitem_t items[] = {{.socket = self->socket, .events = ZMQ_POLLIN},
                               {.socket = self->monitor, .events = ZMQ_POLLIN}};
     for (;;) {
-        int64_t left = end_ms - now_ms();
+        int64_t left = end_ms - monotonic_ms();
         int ready = zmq_poll(items, 2, left > 0 ? (long)left : 0);
         if (ready < 0 && errno != EINTR)
             return -errno;
@@ -308,7 +302,7 @@ static int exchange(struct control_client *self, int timeout_ms, int64_t end_ms,
 
 static int send_until_answered(struct control_client *self, int timeout_ms, struct wps_error *error)
 {
-    const int64_t end_ms = now_ms() + timeout_ms;
+    const int64_t end_ms = monotonic_ms() + timeout_ms;
     int result = -ECONNRESET;
     for (int i = 0; i < TRIES && result == -ECONNRESET; i++) {
         if (!self->socket && (result = connect_afresh(self, error)) < 0)

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "client/mirror_impl.h"
 #include "client/scopes.h"
 
@@ -20,13 +21,6 @@ enum {
     CHECK_MS_DEFAULT = 30000,
     KEPT_BYTES_DEFAULT = 16 * 1024 * 1024,
 };
-
-int64_t mirror_now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* ---- blocks --------------------------------------------------------------------------------- */
 
@@ -84,7 +78,7 @@ struct mirror_block *mirror_make(struct proctrack_mirror *self, struct text id)
     if (there)
         return self->blocks[place];
     struct mirror_block *block =
-        make_room(self) < 0 ? NULL : mirror_block_new(&self->teller, id, mirror_now_ms());
+        make_room(self) < 0 ? NULL : mirror_block_new(&self->teller, id, monotonic_ms());
     if (!block)
         return NULL;
     struct mirror_block **at = self->blocks + place;
@@ -185,7 +179,7 @@ static int begin(struct proctrack_mirror *self, struct proctrack *connection, co
         return wps_error_system(error, result, "cannot mirror %s", scope);
     if (!self->is_star && !mirror_make(self, text_of(scope + strlen(TOPIC_PREFIX))))
         return wps_error_system(error, -ENOMEM, "cannot mirror %s", scope);
-    self->next_ms = mirror_now_ms();
+    self->next_ms = monotonic_ms();
     mirror_link_wake_at(&self->link, self->next_ms);
     return 0;
 }

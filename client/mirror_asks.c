@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "client/mirror_impl.h"
 #include "schemas/control_request.h"
 
@@ -55,7 +56,7 @@ int mirror_ask(struct proctrack_mirror *self, enum ask_kind kind, struct mirror_
     *ask = (struct ask){.reqid = ++self->n_requests,
                         .kind = kind,
                         .block = block,
-                        .deadline_ms = mirror_now_ms() + self->timeout_ms};
+                        .deadline_ms = monotonic_ms() + self->timeout_ms};
     TAILQ_INSERT_TAIL(&self->asks, ask, link);
     self->n_asks++;
     return 0;
@@ -81,7 +82,7 @@ static int ask_for(struct proctrack_mirror *self, struct mirror_block *block, in
 /* Those that may not be asked for yet go to the end of the queue. */
 int mirror_ask_waiting(struct proctrack_mirror *self)
 {
-    int64_t now_ms = mirror_now_ms();
+    int64_t now_ms = monotonic_ms();
     int asked = 0;
     struct mirror_block *last = TAILQ_LAST(&self->waiting, waiting_list), *block, *next;
     if (self->stage != STAGE_FOLLOWING || !last)
@@ -126,7 +127,7 @@ static void compare(struct proctrack_mirror *self, const struct block_summary *s
     block->checked = true;
     if (!text_is(summary->version.epoch, block->epoch.name) ||
         (exact && summary->version.seq > block->shown.seq))
-        mirror_block_want_list(block, mirror_now_ms());
+        mirror_block_want_list(block, monotonic_ms());
     mirror_settle(self, block);
 }
 
@@ -146,7 +147,7 @@ static int take_blocks(struct proctrack_mirror *self, const msgpack_object *data
         struct mirror_block *block = self->blocks[i];
         if (block->checked || !block->present)
             continue;
-        mirror_block_want_list(block, mirror_now_ms()); /* it says that it is not there */
+        mirror_block_want_list(block, monotonic_ms()); /* it says that it is not there */
         mirror_settle(self, block);
     }
     return 0;
@@ -162,7 +163,7 @@ static int take_confidence(struct proctrack_mirror *self, const msgpack_object *
         return result;
     struct mirror_block *block = self->blocks[0];
     if (!text_is(version.epoch, block->epoch.name))
-        mirror_block_want_list(block, mirror_now_ms());
+        mirror_block_want_list(block, monotonic_ms());
     mirror_settle(self, block);
     return 0;
 }
@@ -186,8 +187,8 @@ static int take_list(struct mirror_block *block, bool sample, const msgpack_obje
     int result = list_reply_read(&list, data, error);
     if (result < 0)
         return result;
-    result = sample ? mirror_block_sample(block, &list, mirror_now_ms())
-                    : mirror_block_list(block, &list, mirror_now_ms());
+    result = sample ? mirror_block_sample(block, &list, monotonic_ms())
+                    : mirror_block_list(block, &list, monotonic_ms());
     free(list.processes);
     if (result < 0)
         wps_error_system(error, result, "what the broker lists of %s cannot be used",
@@ -223,7 +224,7 @@ static void conclude(struct proctrack_mirror *self, const struct ask *ask, int r
         self->why.message[0] = '\0';
     if (ask->block) {
         if (ask->kind == ASK_LIST)
-            mirror_block_unanswered(ask->block, mirror_now_ms()); /* where it still waits for it */
+            mirror_block_unanswered(ask->block, monotonic_ms()); /* where it still waits for it */
         else
             ask->block->sampling = false;
         mirror_settle(self, ask->block);
@@ -276,7 +277,7 @@ void mirror_forget_asks(struct proctrack_mirror *self)
         TAILQ_REMOVE(&self->asks, ask, link);
         struct mirror_block *block = ask->block;
         if (block && ask->kind == ASK_LIST)
-            mirror_block_unanswered(block, mirror_now_ms());
+            mirror_block_unanswered(block, monotonic_ms());
         else if (block)
             block->sampling = false;
         if (block)

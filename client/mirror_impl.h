@@ -5,6 +5,7 @@
 /* What a mirror is made of, for its own files: mirror.c has its life and look-ups, mirror_steps.c
  * the way from no connection to a picture, mirror_asks.c the requests that are under way. */
 
+#include "base/clock.h"
 #include "client/mirror_block.h"
 #include "client/mirror_link.h"
 
@@ -72,7 +73,6 @@ struct proctrack_mirror {
 
 /* ---- mirror.c ---- */
 
-int64_t mirror_now_ms(void);
 /* The block of that id, or null; the one that is made where it was not there (-ENOMEM: null). */
 struct mirror_block *mirror_find(const struct proctrack_mirror *self, struct text id);
 struct mirror_block *mirror_make(struct proctrack_mirror *self, struct text id);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/random.h>
 
+#include "base/clock.h"
 #include "client/mirror_impl.h"
 #include "client/scopes.h"
 
@@ -31,7 +32,7 @@ void mirror_fail(struct proctrack_mirror *self)
     mirror_forget_asks(self);
     self->teller.counts.reconnects += self->stage > STAGE_CONNECTING;
     self->stage = STAGE_DOWN;
-    self->next_ms = mirror_now_ms() + self->retry_ms;
+    self->next_ms = monotonic_ms() + self->retry_ms;
     self->deadline_ms = MIRROR_NEVER_MS;
     self->retry_ms = self->retry_ms ? doubled(self->retry_ms, RETRY_MAX_MS) : RETRY_MS;
 }
@@ -47,7 +48,7 @@ static void connect_now(struct proctrack_mirror *self)
     }
     self->stage = STAGE_CONNECTING;
     self->next_ms = MIRROR_NEVER_MS;
-    self->deadline_ms = mirror_now_ms() + self->timeout_ms;
+    self->deadline_ms = monotonic_ms() + self->timeout_ms;
 }
 
 /* ZeroMQ itself goes on trying. */
@@ -78,7 +79,7 @@ static void publish_sync(struct proctrack_mirror *self)
     else
         mirror_link_send(&self->link, MIRROR_RPC,
                          (struct text){self->out.bytes.data, self->out.bytes.size});
-    self->next_ms = mirror_now_ms() + self->wait_ms;
+    self->next_ms = monotonic_ms() + self->wait_ms;
     self->wait_ms = doubled(self->wait_ms, SYNC_MAX_MS);
 }
 
@@ -96,7 +97,7 @@ static void begin_sync(struct proctrack_mirror *self)
         return;
     }
     self->stage = STAGE_SYNCING;
-    self->deadline_ms = mirror_now_ms() + self->timeout_ms;
+    self->deadline_ms = monotonic_ms() + self->timeout_ms;
     self->wait_ms = SYNC_MS;
     publish_sync(self);
 }
@@ -108,7 +109,7 @@ static void end_sync(struct proctrack_mirror *self)
     self->stage = STAGE_SURVEYING;
     self->next_ms = self->deadline_ms = MIRROR_NEVER_MS; /* the request has its own */
     if (!self->is_star) {
-        mirror_block_want_list(self->blocks[0], mirror_now_ms());
+        mirror_block_want_list(self->blocks[0], monotonic_ms());
         mirror_follow(self);
         mirror_settle(self, self->blocks[0]);
     } else if (mirror_ask(self, ASK_BLOCKS, NULL) < 0) {
@@ -121,7 +122,7 @@ static void end_sync(struct proctrack_mirror *self)
 void mirror_follow(struct proctrack_mirror *self)
 {
     self->stage = STAGE_FOLLOWING;
-    self->next_ms = mirror_now_ms() + self->check_ms;
+    self->next_ms = monotonic_ms() + self->check_ms;
     self->retry_ms = 0;
     self->why.message[0] = '\0';
 }
@@ -159,7 +160,7 @@ static void take_block_event(struct proctrack_mirror *self, struct text topic, s
     if (!block && (block = mirror_make(self, event.at.block_id)) &&
         self->stage == STAGE_FOLLOWING && event.at.seq == 1)
         mirror_block_is_new(block);
-    result = block ? mirror_block_event(block, &event, mirror_now_ms()) : -ENOMEM;
+    result = block ? mirror_block_event(block, &event, monotonic_ms()) : -ENOMEM;
     self->teller.counts.malformed += result == -EINVAL;
     self->trouble = result == -ENOMEM ? result : self->trouble;
     if (block)
@@ -228,7 +229,7 @@ static bool is_past(int64_t at_ms, int64_t now_ms)
 
 static int do_due(struct proctrack_mirror *self)
 {
-    int64_t now_ms = mirror_now_ms();
+    int64_t now_ms = monotonic_ms();
     const struct ask *oldest = TAILQ_FIRST(&self->asks);
     if (is_past(self->deadline_ms, now_ms) || (oldest && oldest->deadline_ms <= now_ms)) {
         too_late(self);

@@ -12,6 +12,7 @@
 #include <zmq.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "client/scopes.h"
 
 enum { UNREAD_MAX = 100000 }; /* messages that may wait for us on our side */
@@ -213,17 +214,10 @@ int subscriber_unsubscribe(struct subscriber *self, const char *event)
 
 /* ---- events -------------------------------------------------------------------------------- */
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Waits for a message until `end_ms`. -EAGAIN: none came. */
 static int wait_readable(struct subscriber *self, int timeout_ms, int64_t end_ms)
 {
-    int64_t left = timeout_ms < 0 ? -1 : end_ms - now_ms();
+    int64_t left = timeout_ms < 0 ? -1 : end_ms - monotonic_ms();
     if (timeout_ms >= 0 && left <= 0)
         return -EAGAIN;
     zmq_pollitem_t item = {.socket = self->socket, .events = ZMQ_POLLIN};
@@ -282,7 +276,7 @@ static int read_message(struct subscriber *self)
 
 int subscriber_receive(struct subscriber *self, int timeout_ms, const struct event **ret)
 {
-    int64_t end_ms = timeout_ms < 0 ? 0 : now_ms() + timeout_ms;
+    int64_t end_ms = timeout_ms < 0 ? 0 : monotonic_ms() + timeout_ms;
     for (;;) {
         event_close(&self->event);
         int result = take_message(self);

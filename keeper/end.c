@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "trackers/cgroupfs.h"
 #include "trackers/procfs.h"
 #include "trackers/tracker.h"
@@ -30,9 +31,7 @@ enum {
 
 static uint64_t now_ms(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return monotonic_ns() / NS_PER_MS;
 }
 
 /* Anybody who may write there can put us into a block: out of it, beside the root. */

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "plugin/blocks.h"
-#include "plugin/clock.h"
 #include "plugin/control.h"
 #include "plugin/lives.h"
 #include "plugin/scan.h"

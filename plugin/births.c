@@ -6,8 +6,8 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "plugin/assign.h"
-#include "plugin/clock.h"
 #include "plugin/escapees.h"
 #include "plugin/limits.h"
 #include "plugin/lives_impl.h"

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "plugin/assign.h"
 #include "plugin/blocks_impl.h"
-#include "plugin/clock.h"
 #include "plugin/escapees.h"
 #include "plugin/expiry.h"
 #include "plugin/keeper.h"

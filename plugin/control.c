@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
-#include "plugin/clock.h"
+#include "base/clock.h"
 #include "plugin/commands.h"
 #include "plugin/limits.h"
 

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "plugin/clock.h"
+#include "base/clock.h"
 
 enum {
     AT_ONCE = 4,       /* readings at the workers, those that hang aside */

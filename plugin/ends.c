@@ -15,8 +15,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "base/clock.h"
 #include "plugin/blocks_impl.h"
-#include "plugin/clock.h"
 #include "plugin/expiry.h"
 #include "plugin/intake.h"
 #include "plugin/listing.h"

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "plugin/clock.h"
+#include "base/clock.h"
 #include "plugin/lives.h"
 #include "plugin/publish.h"
 

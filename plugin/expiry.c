@@ -4,8 +4,8 @@
 
 #include "plugin/expiry.h"
 
+#include "base/clock.h"
 #include "plugin/blocks.h"
-#include "plugin/clock.h"
 
 static void arm(struct module *module)
 {

@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "plugin/assign.h"
-#include "plugin/clock.h"
 #include "plugin/escapees.h"
 #include "plugin/intake.h"
 #include "plugin/limits.h"

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "plugin/clock.h"
+#include "base/clock.h"
 #include "plugin/lives.h"
 #include "plugin/publish.h"
 #include "plugin/scan.h"

@@ -16,9 +16,9 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "keeper/message.h"
 #include "keeper/start.h"
-#include "plugin/clock.h"
 #include "plugin/keeper_impl.h"
 #include "plugin/setup.h"
 

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "plugin/blocks.h"
-#include "plugin/clock.h"
 #include "plugin/details.h"
 #include "plugin/intake.h"
 #include "plugin/lives.h"

@@ -4,8 +4,8 @@
 
 #include "plugin/lives.h"
 
+#include "base/clock.h"
 #include "plugin/blocks.h"
-#include "plugin/clock.h"
 #include "plugin/escapees.h"
 #include "plugin/lives_impl.h"
 #include "plugin/publish.h"

@@ -16,9 +16,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd_budget.h"
 #include "plugin/blocks.h"
-#include "plugin/clock.h"
 #include "plugin/control.h"
 #include "plugin/details.h"
 #include "plugin/escapees.h"

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "plugin/clock.h"
+#include "base/clock.h"
 #include "plugin/escapees.h"
 #include "plugin/lives.h"
 #include "plugin/snapshot.h"

@@ -8,8 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "plugin/blocks.h"
-#include "plugin/clock.h"
 
 enum { MARK_MS = 1000, LATE_MARK_MS = 10000, RETRY_MS = 10 };
 

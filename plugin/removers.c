@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "plugin/blocks.h"
-#include "plugin/clock.h"
 #include "plugin/outside.h"
 #include "plugin/survivors.h"
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "plugin/clock.h"
+#include "base/clock.h"
 #include "plugin/intake.h"
 #include "plugin/listing.h"
 #include "plugin/lives.h"

@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "plugin/blocks_impl.h"
-#include "plugin/clock.h"
 #include "plugin/intake.h"
 #include "plugin/lives.h"
 #include "plugin/snapshot.h"

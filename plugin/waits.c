@@ -16,8 +16,8 @@
 #include <sys/epoll.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "plugin/blocks_impl.h"
-#include "plugin/clock.h"
 #include "plugin/intake.h"
 #include "plugin/limits.h"
 #include "plugin/outside.h"

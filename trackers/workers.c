@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 STAILQ_HEAD(jobs, job);
 
 struct worker {
@@ -33,13 +35,6 @@ struct workers {
     unsigned running; /* threads that have not left yet */
     struct worker worker[WORKERS_MAX];
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
 
 /* ---- in a worker's thread ---- */
 
@@ -77,7 +72,7 @@ static void *work(void *argument)
             pthread_cond_wait(&workers->wake, &workers->mutex);
             continue;
         }
-        worker->busy_since_ns = now_ns();
+        worker->busy_since_ns = monotonic_ns();
         pthread_mutex_unlock(&workers->mutex);
         job->run(job);
         pthread_mutex_lock(&workers->mutex);
@@ -178,7 +173,7 @@ unsigned workers_reap(struct workers *workers)
 
 void workers_relieve(struct workers *workers)
 {
-    uint64_t now = now_ns();
+    uint64_t now = monotonic_ns();
     bool held = workers->n < WORKERS_MAX;
     pthread_mutex_lock(&workers->mutex);
     held = held && !STAILQ_EMPTY(&workers->todo);

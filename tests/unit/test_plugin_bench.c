@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "plugin/clock.h"
+#include "base/clock.h"
 #include "plugin/escapees.h"
 #include "plugin/intake.h"
 #include "plugin/lives.h"

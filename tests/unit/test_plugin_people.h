@@ -5,7 +5,7 @@
 /* What processes do, in one line each, for tests of the module on its bench. Processes go by small
  * numbers; there are two blocks, "one" with the sub-scopes `main` and `bg`, and "two". */
 
-#include "plugin/clock.h"
+#include "base/clock.h"
 #include "test_plugin_bench.h"
 
 enum {

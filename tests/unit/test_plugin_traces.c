@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "plugin/clock.h"
+#include "base/clock.h"
 #include "plugin/scan.h"
 #include "test_plugin_bench.h"
 #include "test_plugin_trace.h"

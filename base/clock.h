@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef PLUGIN_CLOCK_H
-#define PLUGIN_CLOCK_H
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
 
-/* CLOCK_MONOTONIC in nanoseconds, for deadlines; and the time of day in milliseconds. */
+/* CLOCK_MONOTONIC, for deadlines, and the time of day. Any thread. */
 
 #include <stdint.h>
 #include <time.h>
@@ -15,6 +15,12 @@ static inline uint64_t monotonic_ns(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
+}
+
+/* Signed, so that what is left until a deadline can be less than nothing. */
+static inline int64_t monotonic_ms(void)
+{
+    return (int64_t)(monotonic_ns() / NS_PER_MS);
 }
 
 static inline uint64_t realtime_ms(void)
