@@ -235,9 +235,9 @@ void lives_check(struct module *module, const struct process *process)
 
 /* ---- answers and timers ---- */
 
-bool lives_is_in_block(struct module *module, const struct process_facts *facts)
+bool lives_is_in_block(struct module *module, const char *cgroup)
 {
-    return scope_of_path(module, facts->cgroup) != NULL;
+    return scope_of_path(module, cgroup) != NULL;
 }
 
 bool lives_is_in_root(const struct process_facts *facts)

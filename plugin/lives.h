@@ -22,9 +22,9 @@ void lives_seen(struct module *module, struct scope *scope, const struct process
  * happened to it since is taken in afterwards by the caller. */
 void lives_joined(struct module *module, const struct process_facts *facts);
 
-/* What was read of it says that it is in one of our blocks; or in the root cgroup, where a child
- * that is being born is until the very end of fork. */
-bool lives_is_in_block(struct module *module, const struct process_facts *facts);
+/* The path of its cgroup (null: not known) says that a process is in one of our blocks; or that it
+ * is in the root cgroup, where a child that is being born is until the very end of fork. */
+bool lives_is_in_block(struct module *module, const char *cgroup);
 bool lives_is_in_root(const struct process_facts *facts);
 
 /* A scan did not find it, and it is no more. */

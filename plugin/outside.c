@@ -547,15 +547,6 @@ static void fill(struct outside *outside, struct survivor *survivor, uint32_t pi
         outside->commands[outside->n_commands++] = command;
 }
 
-/* It was moved on into a block, of which the feed may not have told yet. */
-static bool is_in_block(const struct module *module, uint32_t pid)
-{
-    char block[TRACKER_BLOCK_MAX + 1], scope[TRACKER_SCOPE_MAX + 1];
-    _cleanup_free_ char *path = NULL;
-    return tracker_traits(module->tracker) & TRACKER_HAS_PLACES &&
-           proc_cgroup_read(&path, pid) == 0 && tracker_locate(module->tracker, path, block, scope);
-}
-
 int outside_add_survivors(struct outside *outside, struct survivor **survivors_p, size_t *n_p)
 {
     size_t found = outside->n_found < OUTSIDE_TOLD_MAX ? outside->n_found : OUTSIDE_TOLD_MAX;
@@ -580,7 +571,6 @@ int outside_add_survivors(struct outside *outside, struct survivor **survivors_p
             if (!is_found(outside, known->pid, known->start_ticks) &&
                 !is_member(outside->module,
                            &(struct outside_life){known->pid, known->start_ticks}) &&
-                !is_in_block(outside->module, known->pid) &&
                 (!outside->scope[0] ||
                  subscope_covers(text_of(outside->scope), text_of(known->scope))))
                 fill(outside, survivor, known->pid, known->start_ticks, NULL);

@@ -130,7 +130,7 @@ static bool ask_about_parent(struct module *module, struct stranger *stranger,
     const struct process_facts *facts = &op->facts.items[0];
     uint32_t parent = facts->stat.ppid;
     if (stranger->held.n || parent <= 1 || registry_process(&module->registry, parent) ||
-        !lives_is_in_block(module, facts))
+        !lives_is_in_block(module, facts->cgroup))
         return false;
     stranger->held = op->facts;
     op->facts = (struct facts_list){0};
