@@ -25,12 +25,12 @@ struct worker {
 
 struct workers {
     int event;
-    unsigned pending;      /* the owner's */
-    unsigned n;            /* threads made; the owner's */
-    pthread_mutex_t mutex; /* guards what follows */
-    pthread_cond_t wake;   /* there is work, or the end */
+    unsigned pending;       /* the owner's */
+    unsigned n;             /* threads made; the owner's */
+    pthread_mutex_t mutex;  /* guards what follows */
+    pthread_cond_t wake;    /* there is work, or the end */
     pthread_cond_t urgency; /* the same, for the thread that takes urgent work alone */
-    pthread_cond_t left;   /* the last thread has left; on CLOCK_MONOTONIC */
+    pthread_cond_t left;    /* the last thread has left; on CLOCK_MONOTONIC */
     struct jobs todo, urgent, finished;
     bool ending, joined;
     unsigned running; /* threads that have not left yet */
