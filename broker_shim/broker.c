@@ -121,7 +121,7 @@ static int make_routing(struct broker *self, struct wps_error *error)
     if (!self->routing.history)
         return wps_error_set(error, -ENOMEM, "making the history: no memory");
     int result = make_events(self, error);
-    if (result == 0)
+    if (result == 0 && self->config.send_at_once)
         event_queue_set_send_now(self->queue, send_now, self);
     return result;
 }

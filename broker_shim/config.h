@@ -32,6 +32,7 @@ struct config {
     uint64_t log_level;                                      /* enum wps_log_level */
     uint64_t log_format;                                     /* enum log_format */
     uint64_t queue_events, queue_bytes;
+    uint64_t send_at_once; /* 0 or 1 */
     uint64_t subscriber_queue;
     uint64_t publish_queue;
     uint64_t rpc_queue;

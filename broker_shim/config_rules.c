@@ -38,6 +38,8 @@ const struct rule config_rules[] = {
      .value_name = "N", .help = "events of plugins that may wait for the broker"},
     {"queue-bytes", RULE_BYTES, AT(queue_bytes), .preset = 64 * MIB, .min = 64 * KIB,
      .max = 64 * GIB, .value_name = "BYTES", .help = "the same, in bytes"},
+    {"send-at-once", RULE_SWITCH, AT(send_at_once), .preset = 1, .words = switches,
+     .value_name = "yes|no", .help = "plugins' threads send by themselves what need not wait"},
     {"subscriber-queue", RULE_NUMBER, AT(subscriber_queue), .preset = 100000, .min = 1,
      .max = INT_MAX, .value_name = "N", .help = "messages that may wait for each subscriber"},
     {"publish-queue", RULE_NUMBER, AT(publish_queue), .preset = 1000, .min = 1, .max = INT_MAX,
