@@ -67,14 +67,11 @@ static const char *below(const char *path, const char *root)
     return path + size;
 }
 
-static int find_mount(const char *own, char **ret_directory)
+int cgroupfs_find_mount(FILE *mountinfo, const char *own, char **ret_directory)
 {
-    _cleanup_fclose_ FILE *file = fopen("/proc/self/mountinfo", "re");
-    if (!file)
-        return -errno;
     _cleanup_free_ char *line = NULL;
     size_t room = 0;
-    while (getline(&line, &room, file) > 0) {
+    while (getline(&line, &room, mountinfo) > 0) {
         char *root, *point;
         if (!parse_mount(line, &root, &point))
             continue;
@@ -84,6 +81,12 @@ static int find_mount(const char *own, char **ret_directory)
         return asprintf(ret_directory, "%s%s", point, rest) < 0 ? -ENOMEM : 0;
     }
     return -ENOENT;
+}
+
+static int find_mount(const char *own, char **ret_directory)
+{
+    _cleanup_fclose_ FILE *file = fopen("/proc/self/mountinfo", "re");
+    return file ? cgroupfs_find_mount(file, own, ret_directory) : -errno;
 }
 
 int cgroupfs_own(char **ret_directory, char **ret_path, struct wps_error *error)
