@@ -19,6 +19,10 @@
  * caller. -ENOENT: it is not mounted, or our cgroup is not visible in it. */
 int cgroupfs_own(char **ret_directory, char **ret_path, struct wps_error *error);
 
+/* The directory of a cgroup by its path as /proc/PID/cgroup tells it; owned by the caller. -ENOENT:
+ * it is not visible in any mount. */
+int cgroupfs_directory_of(const char *path, char **ret_directory);
+
 /* Moves a process. A thin file write: -EACCES, -ESRCH, -EOPNOTSUPP and so on. */
 int cgroupfs_move(const char *directory, uint32_t pid);
 
