@@ -30,6 +30,7 @@ static const struct row rows[] = {
     {"feed", WORD_OF, PLACE(feed), .words = feed_names},
     {"control", TEXT, PLACE(control)},
     {"cgroup-root", TEXT, PLACE(cgroup_root)},
+    {"scope", EITHER, PLACE(never_scope), .no = "ask", .yes = "never"},
     {"poll-ms", NUMBER, PLACE(poll_ms), .min = 10, .max = 3600000},
     {"settle-ms", NUMBER, PLACE(settle_ms), .min = 0, .max = 10000},
     {"on-exit", EITHER, PLACE(keep_on_exit), .no = "kill", .yes = "keep"},
