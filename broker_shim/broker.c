@@ -15,6 +15,7 @@
 #include "broker_shim/endpoint.h"
 #include "broker_shim/event_queue.h"
 #include "broker_shim/log.h"
+#include "broker_shim/notify.h"
 #include "broker_shim/plugin_host.h"
 #include "broker_shim/publish.h"
 #include "broker_shim/routing.h"
@@ -330,6 +331,7 @@ static void tell_ready(struct broker *self)
     self->ready_told = true;
     log_info("ready: events at %s, rpc at %s", events_endpoint(self->routing.events),
              rpc_endpoint(self->rpc));
+    notify_ready("serves");
 }
 
 static int on_plugins(zloop_t *loop, zmq_pollitem_t *item, void *context)
@@ -343,20 +345,30 @@ static int on_plugins(zloop_t *loop, zmq_pollitem_t *item, void *context)
 
 /* ---- signals -------------------------------------------------------------------------------- */
 
+static void take_over(struct broker *self, struct config *next)
+{
+    const char *fixed = config_change(&self->config, next);
+    if (fixed)
+        log_warning("%s has changed: restart the broker for that", fixed);
+    apply_log(&self->config);
+    plugin_host_reload(self->plugins, next->plugins, next->n_plugins);
+    config_clear(next);
+}
+
 static void reload(struct broker *self)
 {
     struct config next;
     struct wps_error error;
-    if (self->read_config(self->read_config_context, &next, &error) < 0) {
+    bool serves = plugin_host_phase(self->plugins) == PLUGIN_HOST_RUNNING;
+    if (serves) /* else it is not ready, or does not get ready any more */
+        notify_reloading();
+    int result = self->read_config(self->read_config_context, &next, &error);
+    if (result < 0)
         log_error("nothing is reloaded: %s", error.message);
-        return;
-    }
-    const char *fixed = config_change(&self->config, &next);
-    if (fixed)
-        log_warning("%s has changed: restart the broker for that", fixed);
-    apply_log(&self->config);
-    plugin_host_reload(self->plugins, next.plugins, next.n_plugins);
-    config_clear(&next);
+    else
+        take_over(self, &next);
+    if (serves)
+        notify_ready(result < 0 ? "serves; its configuration is wrong now" : "serves");
 }
 
 static void change_level(int by)
@@ -386,6 +398,7 @@ static void stop(struct broker *self, int signal)
         stop_at_once(self);
     self->stopped_at_ms = now_ms;
     log_info("stopping, on %s (once more stops at once)", signal == SIGINT ? "SIGINT" : "SIGTERM");
+    notify_stopping(plugin_host_patience_ms(self->plugins) + self->config.linger_ms);
     plugin_host_stop(self->plugins);
 }
 

@@ -167,35 +167,34 @@ static void put_endpoints(struct wire_out *out, const struct rpc_commands *self)
 
 static void put_counters(struct wire_out *out, struct counters *counters)
 {
-    static const size_t n = 0
-#define COUNTER(name) +1
-        COUNTERS(COUNTER)
-#undef COUNTER
-        ;
     atomic_store(&counters->connections_refused, descriptors_refused());
     atomic_store(&counters->log_lines_lost, log_lines_lost());
     wire_put_str(out, "counters");
-    wire_put_map(out, n);
-#define COUNTER(name) wire_pair_uint(out, #name, counter_read(&counters->name));
-    COUNTERS(COUNTER)
+#define ONE(name, help) +1
+    wire_put_map(out, BROKER_COUNTERS(ONE));
+#define COUNTER(name, help) wire_pair_uint(out, #name, counter_read(&counters->name));
+    BROKER_COUNTERS(COUNTER)
 #undef COUNTER
 }
 
 static void put_gauges(struct wire_out *out, const struct rpc_commands *self)
 {
-    size_t events, bytes, kept_events, kept_bytes;
-    event_queue_fill(self->queue, &events, &bytes);
+    struct {
+#define GAUGE(name, help) size_t name;
+        BROKER_GAUGES(GAUGE)
+#undef GAUGE
+    } now = {.unsent_bytes = atomic_load(&self->routing->unsent)};
+    event_queue_fill(self->queue, &now.queue_events, &now.queue_bytes);
     pthread_mutex_lock(&self->routing->lock);
-    kept_events = history_events(self->routing->history);
-    kept_bytes = history_bytes(self->routing->history);
+    now.history_events = history_events(self->routing->history);
+    now.history_bytes = history_bytes(self->routing->history);
     pthread_mutex_unlock(&self->routing->lock);
     wire_put_str(out, "gauges");
-    wire_put_map(out, 5);
-    wire_pair_uint(out, "queue_events", events);
-    wire_pair_uint(out, "queue_bytes", bytes);
-    wire_pair_uint(out, "unsent_bytes", atomic_load(&self->routing->unsent));
-    wire_pair_uint(out, "history_events", kept_events);
-    wire_pair_uint(out, "history_bytes", kept_bytes);
+    wire_put_map(out, BROKER_GAUGES(ONE));
+#undef ONE
+#define GAUGE(name, help) wire_pair_uint(out, #name, now.name);
+    BROKER_GAUGES(GAUGE)
+#undef GAUGE
 }
 
 static int brokerinfo(struct rpc_commands *self, struct call *call)
