@@ -15,8 +15,10 @@ import unittest
 from pages import BUILD, MODULE, ROOT, examples, one
 
 sys.path.insert(0, str(ROOT / "tests" / "broker"))
+sys.path.insert(0, str(ROOT / "tests" / "clients"))
 
 import msgpack  # noqa: E402
+import typescript  # noqa: E402
 import zmq  # noqa: E402
 from wpsd import DEADLINE, WPSD, BrokerTest  # noqa: E402
 
@@ -211,11 +213,11 @@ class Messages(Example):
 
 
 class Client(Example):
-    def program(self):
-        """The example of the page, built against the library of this tree."""
+    def program(self, page, words):
+        """The example of a page, built against the library of this tree."""
         if not shutil.which("cc"):
             self.skipTest("cc is not installed")
-        pathlib.Path(self.home, "mirror.c").write_text(one("c", "client.md", "mirror"))
+        pathlib.Path(self.home, "mirror.c").write_text(one("c", page, words))
         sanitize = os.environ.get("DOCS_SANITIZE", "").replace(";", ",")
         libraries = [str(BUILD / name / f"lib{name}.a") for name in ("client", "schemas", "base")]
         command = ["cc", "-std=gnu17", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}", "mirror.c",
@@ -226,7 +228,7 @@ class Client(Example):
         return os.path.join(self.home, "mirror")
 
     def test_the_mirror_of_the_page_tells_who_is_there(self):
-        program = self.program()
+        program = self.program("client.md", "mirror")
         self.with_module("feed=poll", "poll-ms=20")
         child = self.demo()
         process = subprocess.Popen([program], text=True, stdout=subprocess.PIPE,
@@ -235,6 +237,56 @@ class Client(Example):
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         self.assertEqual(self.line_with(process, str(child.pid)), f"demo: {child.pid} sleep 1000\n")
+
+    def front_end(self, command, **env):
+        """One that shows the block `demo`: it draws who is there, and who comes."""
+        self.with_module("feed=poll", "poll-ms=20")
+        first = self.demo()
+        process = subprocess.Popen([*command, "demo"], text=True, bufsize=1, stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE,
+                                   env=os.environ | {"WPS_RUNTIME_DIR": self.runtime} | env)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stdin.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.line_with(process, f"{first.pid}  sleep 1000")
+        second = self.child("sleep", "1001")
+        self.ask_ok("assign_process", {"block_id": "demo", "pid": second.pid}, self.control)
+        self.line_with(process, "-- 2 processes")
+        self.line_with(process, f"{second.pid}  sleep 1001")
+        return process
+
+    def stops(self, front_end):
+        front_end.stdin.write("stop\n")
+        self.line_with(front_end, "stopped: 2 by themselves, 0 killed")
+
+    def ends(self, front_end):
+        front_end.communicate(timeout=DEADLINE)
+        self.assertEqual(front_end.returncode, 0)
+
+    def test_the_front_end_in_c_draws_the_block(self):
+        front_end = self.front_end([self.program("embedding.md", "embedding")])
+        self.ask_ok("kill_tree", {"block_id": "demo"}, self.control)
+        self.line_with(front_end, "-- 0 processes")
+        self.ends(front_end)
+
+    def test_the_front_end_in_python_draws_the_block_and_stops_it(self):
+        program = one("python", "embedding.md", "embedding")
+        front_end = self.front_end([PYTHON, "-u", "-B", "-c", program],
+                                   PYTHONPATH=str(ROOT / "clients" / "python" / "src"))
+        self.stops(front_end)
+        self.ends(front_end)
+
+    def test_the_front_end_in_typescript_draws_the_block_and_stops_it(self):
+        if os.environ.get("DOCS_SANITIZE"):
+            self.skipTest("it does not depend on how the broker was built")
+        try:
+            built = typescript.prepare(BUILD)
+        except typescript.Unavailable as why:
+            self.skipTest(str(why))
+        front_end = self.front_end(["node", str(built / "dist" / "examples" / "embedding.js")])
+        self.stops(front_end)
+        self.ends(front_end)
 
 
 class Plugin(Example):
