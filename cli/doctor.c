@@ -30,7 +30,11 @@ static const char help[] =
     "      --module=FILE    the module to try (beside proctrack, else where it is "
     "installed)\n" BROKER_OPTIONS_HELP "  -h, --help           this\n"
     "\n"
-    "Exit status: 0 nothing is missing; 1 something is; 2 wrong option; 3 it could not be done.\n";
+    "Exit status: 0 nothing is missing; 1 something is; 2 wrong option; 3 it could not be done.\n"
+    "\n"
+    "Examples:\n"
+    "  proctrack doctor\n"
+    "  proctrack doctor --no-trial --json\n";
 
 enum { OPTION_JSON = BROKER_OPTION_NEXT, OPTION_NO_TRIAL, OPTION_WPSD, OPTION_MODULE };
 
