@@ -74,10 +74,14 @@ class Endurance(SystemCase):
         for number in range(BEFORE):
             self.one_round(number)
         before = self.held()
+        sizes = []
         for number in range(BEFORE, BEFORE + ROUNDS):
             self.one_round(number)
+            if (number - BEFORE + 1) % max(1, ROUNDS // 10) == 0:
+                sizes.append((self.held().rss_bytes - before.rss_bytes) >> 10)
         after = programs.wait_for(lambda: self.settled(before), "what a round used is let go of")
-        print(f"        {ROUNDS} rounds: {before} -> {after}", file=sys.stderr, flush=True)
+        print(f"        {ROUNDS} rounds: {before} -> {after}; RSS in KiB more than before, at each tenth: {sizes}",
+              file=sys.stderr, flush=True)
         if not os.environ.get("PROCTRACK_SANITIZE"):  # they keep what was freed for a while
             self.assertLess(after.rss_bytes - before.rss_bytes, SLACK_BYTES + ROUNDS * BYTES_A_ROUND)
 
