@@ -12,7 +12,7 @@
 #include "trackers/feed.h"
 #include "trackers/tracker.h"
 
-enum kind { WORD_OF, TEXT, NUMBER, EITHER };
+enum kind { WORD_OF, TEXT, NUMBER, EITHER, PATTERN };
 
 struct row {
     const char *key;
@@ -44,6 +44,8 @@ static const struct row rows[] = {
     {"max-processes", NUMBER, PLACE(max_processes), .min = 1, .max = 10000000},
     {"max-requests", NUMBER, PLACE(max_requests), .min = 1, .max = 1000000},
     {"reserve-descriptors", NUMBER, PLACE(reserve_descriptors), .min = 0, .max = 1000000},
+    {"mask", PATTERN, PLACE(mask)},
+    {"mask-defaults", EITHER, PLACE(mask.off_defaults), .no = "yes", .yes = "no"},
 };
 
 static const struct options defaults = {
@@ -133,6 +135,8 @@ static int set(struct options *options, const struct row *row, const char *value
         return set_word(place, row, value, error);
     case TEXT:
         return set_text(place, row, value, error);
+    case PATTERN:
+        return mask_add(place, value, error);
     }
     return -EINVAL;
 }

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "broker_shim/wps_plugin.h"
+#include "plugin/mask.h"
 
 enum { OPTION_TEXT_MAX = 4096 };
 
@@ -32,6 +33,7 @@ struct options {
     uint64_t max_processes;       /* 200000: members of all blocks */
     uint64_t max_requests;        /* 4096: that wait for their answer */
     uint64_t reserve_descriptors; /* 256: kept free of what is held for long */
+    struct mask mask;             /* mask, mask-defaults: what is hidden in command lines */
 };
 
 /* Reads them. -EINVAL: an unknown key, or a value that is not allowed; the sentence names it and

@@ -67,14 +67,11 @@ static const char *below(const char *path, const char *root)
     return path + size;
 }
 
-int cgroupfs_directory_of(const char *path, char **ret_directory)
+int cgroupfs_find_mount(FILE *mountinfo, const char *path, char **ret_directory)
 {
-    _cleanup_fclose_ FILE *file = fopen("/proc/self/mountinfo", "re");
-    if (!file)
-        return -errno;
     _cleanup_free_ char *line = NULL;
     size_t room = 0;
-    while (getline(&line, &room, file) > 0) {
+    while (getline(&line, &room, mountinfo) > 0) {
         char *root, *point;
         if (!parse_mount(line, &root, &point))
             continue;
@@ -92,6 +89,12 @@ int cgroupfs_directory_of(const char *path, char **ret_directory)
         return 0;
     }
     return -ENOENT;
+}
+
+int cgroupfs_directory_of(const char *path, char **ret_directory)
+{
+    _cleanup_fclose_ FILE *file = fopen("/proc/self/mountinfo", "re");
+    return file ? cgroupfs_find_mount(file, path, ret_directory) : -errno;
 }
 
 int cgroupfs_own(char **ret_directory, char **ret_path, struct wps_error *error)
