@@ -128,6 +128,8 @@ static void take_mends(struct findings *findings, const char *module)
         if (finding->state != FINDING_NO || *finding->mend)
             continue;
         take_mend(findings, finding);
+        if (!*finding->mend && strstr(finding->why, "refuses clone3"))
+            snprintf(finding->mend, sizeof finding->mend, MEND_SECCOMP, "clone3");
         if (!*finding->mend && strstr(finding->why, "not part of this build"))
             snprintf(finding->mend, sizeof finding->mend,
                      "scripts/install-deps build, and build it again");
@@ -136,6 +138,34 @@ static void take_mends(struct findings *findings, const char *module)
                      "stop it, and start it from here: wpsd --plugin %s",
                      module ? module : "proctrack.so");
     }
+}
+
+/* What is missing and is not needed, as something better works. */
+static const struct {
+    const char *what, *instead;
+} replaced[] = {
+    {"connector", "feed bpf"},
+    {"delegation", "scope"},
+};
+
+static bool works(const struct findings *findings, const char *what)
+{
+    for (size_t i = 0; i < findings->n; i++)
+        if (strcmp(findings->items[i].section, "trial") == 0 &&
+            strcmp(findings->items[i].what, what) == 0 && findings->items[i].state == FINDING_OK)
+            return true;
+    return false;
+}
+
+static void soften(struct findings *findings)
+{
+    for (size_t i = 0; i < findings->n; i++)
+        for (size_t k = 0; k < sizeof replaced / sizeof *replaced; k++)
+            if (strcmp(findings->items[i].section, "machine") == 0 &&
+                findings->items[i].state == FINDING_NO &&
+                strcmp(findings->items[i].what, replaced[k].what) == 0 &&
+                works(findings, replaced[k].instead))
+                findings->items[i].state = FINDING_NOTE;
 }
 
 /* ---- telling -------------------------------------------------------------------------------- */
@@ -293,6 +323,7 @@ static int examine(const struct doctor *doctor)
     doctor_look_at_machine(&findings, doctor->wpsd);
     if (!doctor->no_trial)
         doctor_try(&findings, doctor->wpsd, doctor->module);
+    soften(&findings);
     take_mends(&findings, doctor->module);
     int status = all_is_well(&findings) ? CLI_OK : CLI_NO;
     if (doctor->json && print_json(&findings) < 0)
