@@ -44,11 +44,10 @@ install(FILES cli/completions/_proctrack DESTINATION ${CMAKE_INSTALL_DATADIR}/zs
 
 set(proctrack_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Proctrack)
 install(TARGETS proctrack_shared EXPORT Proctrack
-        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library NAMELINK_COMPONENT development)
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library NAMELINK_COMPONENT development
+        PUBLIC_HEADER DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/proctrack COMPONENT development)
 install(TARGETS proctrack_static EXPORT ProctrackStatic
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
-install(FILES client/common.h client/mirror.h client/proctrack.h
-        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/proctrack COMPONENT development)
 install(EXPORT Proctrack NAMESPACE Proctrack:: FILE ProctrackTargets.cmake
         DESTINATION ${proctrack_dir} COMPONENT development)
 install(EXPORT ProctrackStatic NAMESPACE Proctrack:: FILE ProctrackStaticTargets.cmake
