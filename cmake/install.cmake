@@ -48,6 +48,7 @@ install(TARGETS proctrack_shared EXPORT Proctrack
         PUBLIC_HEADER DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/proctrack COMPONENT development)
 install(TARGETS proctrack_static EXPORT ProctrackStatic
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
+install(FILES docs/man/libproctrack.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3 COMPONENT development)
 install(EXPORT Proctrack NAMESPACE Proctrack:: FILE ProctrackTargets.cmake
         DESTINATION ${proctrack_dir} COMPONENT development)
 install(EXPORT ProctrackStatic NAMESPACE Proctrack:: FILE ProctrackStaticTargets.cmake

@@ -69,6 +69,11 @@ class Install(unittest.TestCase):
                      self.prefix / "share" / "man" / "man8" / "wpsd.8",
                      self.prefix / "share" / "bash-completion" / "completions" / "proctrack",
                      self.prefix / "share" / "zsh" / "site-functions" / "_proctrack",
+                     self.prefix / "share" / "man" / "man3" / "libproctrack.3",
+                     self.prefix / LIBDIR / "libproctrack.so.0", self.prefix / LIBDIR / "libproctrack.a",
+                     self.prefix / "include" / "proctrack" / "proctrack.h",
+                     self.prefix / LIBDIR / "pkgconfig" / "proctrack.pc",
+                     self.prefix / LIBDIR / "cmake" / "Proctrack" / "ProctrackConfig.cmake",
                      self.prefix / LIBDIR / "pkgconfig" / "wps-plugin.pc",
                      self.prefix / LIBDIR / "cmake" / "WpsPlugin" / "WpsPluginConfig.cmake"):
             self.assertTrue(path.is_file(), path)
