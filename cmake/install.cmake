@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What `cmake --install` brings, in three components (`--component NAME` brings one alone):
-#   broker        the broker, the module, its keeper, the command, their manual pages and completions
+#   broker        the broker, the module, its keeper, the command, their manual pages and completions, units
+#                 for systemd, the configuration
 #   library       libproctrack, for programs that were linked with it
 #   development   what such programs, and plugins of somebody else's, are built with
 include(CMakePackageConfigHelpers)
@@ -39,6 +40,13 @@ install(FILES cli/completions/proctrack.bash RENAME proctrack
         DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT broker)
 install(FILES cli/completions/_proctrack DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions
         COMPONENT broker)
+
+install(CODE "
+    set(SOURCE \"${PROJECT_SOURCE_DIR}/packaging\")
+    set(WORK \"${CMAKE_BINARY_DIR}/packaging\")
+    set(BIN \"${CMAKE_INSTALL_BINDIR}\")
+    set(PLUGINS \"${WPS_PLUGIN_DIR}\")" COMPONENT broker)
+install(SCRIPT cmake/install-service.cmake COMPONENT broker)
 
 # ---- library, and what is built with it ----
 
