@@ -20,7 +20,7 @@ extern "C" {
 #ifdef __cplusplus
 #define PROCTRACK_SIZED(type)                                                                      \
     [] {                                                                                           \
-        type sized = type();                                                                       \
+        type sized = {};                                                                           \
         sized.size = sizeof(type);                                                                 \
         return sized;                                                                              \
     }()
