@@ -12,6 +12,7 @@
  */
 
 #include <inttypes.h>
+#include <poll.h>
 #include <proctrack/proctrack.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -248,6 +249,18 @@ static void put_value(const struct proctrack_value *value)
     }
 }
 
+static void put_answer(const struct proctrack_request *request)
+{
+    struct proctrack_reply *reply;
+    int result = proctrack_ask(connection, request, &reply, &error);
+    if (failed(result))
+        return;
+    printf("%d ", result);
+    put_value(reply->data);
+    putchar('\n');
+    proctrack_free(reply);
+}
+
 /* ask COMMAND rpc|control repeat|once [KEY STRING] [KEY STRING] */
 static void ask(void)
 {
@@ -256,19 +269,12 @@ static void ask(void)
         proctrack_str(words[6] ? words[6] : "-", words[7]),
     };
     struct proctrack_request request = PROCTRACK_REQUEST;
-    struct proctrack_reply *reply;
     request.command = words[1];
     request.rpc = strcmp(words[2], "rpc") == 0;
     request.repeat = strcmp(words[3], "repeat") == 0;
     request.fields = fields;
     request.n_fields = 2;
-    int result = proctrack_ask(connection, &request, &reply, &error);
-    if (failed(result))
-        return;
-    printf("%d ", result);
-    put_value(reply->data);
-    putchar('\n');
-    proctrack_free(reply);
+    put_answer(&request);
 }
 
 /* Every kind of field, sent as the data of an event, which is passed on as it is. */
@@ -286,18 +292,54 @@ static void fields(void)
         proctrack_int("other", -7),
     };
     struct proctrack_request request = PROCTRACK_REQUEST;
-    struct proctrack_reply *reply;
     request.command = "eventpublish";
     request.rpc = true;
     request.fields = data;
     request.n_fields = sizeof data / sizeof *data;
-    int result = proctrack_ask(connection, &request, &reply, &error);
+    put_answer(&request);
+}
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
+static struct proctrack_subscriber *events;
+
+/* subscribe EVENT SCOPE... */
+static void subscribe(void)
+{
+    size_t n = 0;
+    while (n + 2 < WORDS_MAX && words[n + 2])
+        n++;
+    int result = events ? 0 : proctrack_subscriber_open(&events, connection, &error);
+    if (result == 0)
+        result = proctrack_subscriber_subscribe(events, words[1], (const char *const *)words + 2, n,
+                                                &error);
+    simple(result);
+}
+
+static void sync_events(void)
+{
+    simple(proctrack_subscriber_sync(events, (int)number_at(1), &error));
+}
+
+/* Whether a loop would be woken for it. */
+static void ready(void)
+{
+    struct pollfd fd = {.fd = proctrack_subscriber_fd(events), .events = POLLIN};
+    printf("%d\n", poll(&fd, 1, (int)number_at(1)));
+}
+
+static void receive(void)
+{
+    const struct proctrack_event *event;
+    int result = proctrack_subscriber_receive(events, (int)number_at(1), &event, &error);
     if (failed(result))
         return;
-    printf("%d ", result);
-    put_value(reply->data);
+    printf("%d", result);
+    if (result == 1) {
+        printf(" %s %s %zu '%s' ", event->event, event->scope, event->n_scopes, event->sender);
+        put_value(event->data);
+    }
     putchar('\n');
-    proctrack_free(reply);
 }
 
 /* ---- lines ----------------------------------------------------------------------------------- */
@@ -322,6 +364,10 @@ static const struct {
     {"stop", stop},
     {"thaw", thaw},
     {"wait", wait_empty},
+    {"subscribe", subscribe},
+    {"sync", sync_events},
+    {"ready", ready},
+    {"receive", receive},
 };
 
 static void run(char *line)
@@ -347,6 +393,7 @@ int main(int argc, char **argv)
         return 1;
     while (fgets(line, sizeof line, stdin))
         run(line);
+    proctrack_subscriber_close(&events);
     proctrack_close(&connection);
     return 0;
 }

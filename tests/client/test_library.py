@@ -4,17 +4,17 @@
 import errno
 import os
 import pathlib
-import queue
 import signal
 import subprocess
 import sys
-import threading
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "broker"))
 
 import msgpack  # noqa: E402
 import zmq  # noqa: E402
+from probes import LineProbe  # noqa: E402
 from wpsd import DEADLINE, BrokerTest  # noqa: E402
 
 ASK_PROBE = os.environ.get("ASK_PROBE", "ask_probe")
@@ -23,44 +23,21 @@ MODULE = os.environ.get("PROCTRACK_SO", "proctrack.so")
 PATIENT_MS, SHORT_MS = DEADLINE * 1000, 300
 
 
-class Probe:
+class Probe(LineProbe):
     """A program that asks what it is told to."""
 
     def __init__(self, test, runtime, timeout_ms=PATIENT_MS):
-        self.test = test
-        self.process = subprocess.Popen([ASK_PROBE, runtime, str(timeout_ms)], text=True, bufsize=1,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.lines = queue.Queue()
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
-        test.addCleanup(self.end)
-
-    def _read(self):
-        for line in self.process.stdout:
-            self.lines.put(line.rstrip("\n"))
-
-    def end(self):
-        """It must end well, which a sanitizer sees to."""
-        self.process.stdin.close()
-        try:
-            status = self.process.wait(DEADLINE)
-        finally:
-            self.process.kill()
-            self.process.wait()
-            self.reader.join(DEADLINE)
-            self.process.stdout.close()
-        self.test.assertEqual(status, 0)
-
-    def begin(self, *words):
-        self.process.stdin.write(" ".join(str(word) for word in words) + "\n")
+        super().__init__(test, ASK_PROBE, runtime, str(timeout_ms))
 
     def finish(self):
         """What the function returned, and the words behind that."""
-        result, *words = self.lines.get(timeout=DEADLINE).split(" ")
+        line = self.lines.get(timeout=DEADLINE)
+        self.test.assertIsNotNone(line, "the probe ended")
+        result, *words = line.split(" ")
         return int(result), words
 
     def ask(self, *words):
-        self.begin(*words)
+        self.say(*words)
         return self.finish()
 
     def ok(self, *words, result=0):
@@ -158,7 +135,7 @@ class Registry(LibraryTest):
         self.probe.ok("ensure", "demo")
         child = self.member()
         self.assertEqual(self.probe.ok("wait", "demo", 0, result=0), ["1"])
-        self.probe.begin("wait", "demo", PATIENT_MS)
+        self.probe.say("wait", "demo", PATIENT_MS)
         child.kill()
         self.assertEqual(self.probe.finish(), (1, ["0"]))
 
@@ -215,6 +192,66 @@ class Broker(LibraryTest):
                                  "data": [1, None]})
 
 
+class Events(LibraryTest):
+    """The subscriber of events.h; what it subscribes to is tested with the one behind it."""
+
+    def setUp(self):
+        super().setUp()
+        self.broker()
+        self.probe = Probe(self, self.runtime)
+
+    def publish(self, name, *scopes, **more):
+        return self.ask_ok("eventpublish", {"event": name, "scopes": list(scopes)} | more)["routed"]
+
+    def assert_quiet(self):
+        """Nothing is there, and soon its descriptor says so: a second sync event may be on its way."""
+        until = time.monotonic() + DEADLINE
+        while True:
+            self.probe.ok("receive", 0, result=0)
+            if self.probe.ask("ready", 0)[0] == 0:
+                return
+            self.assertLess(time.monotonic(), until)
+
+    def test_after_sync_nothing_is_missed(self):
+        for i in range(20):
+            self.probe.ok("subscribe", f"test:{i}", f"scope:{i}")
+            self.probe.ok("sync", PATIENT_MS)
+            self.assertEqual(self.publish(f"test:{i}", f"scope:{i}"), 1)
+            self.probe.ok("receive", PATIENT_MS, result=1)
+
+    def test_an_event_is_delivered_once_with_what_it_has(self):
+        self.probe.ok("subscribe", "test:a", "b", "c:*")
+        self.probe.ok("sync", PATIENT_MS)
+        self.publish("test:a", "a", "b", "c:d", sender="me", data={"n": 1, "of": [None, "x"]})
+        self.assertEqual(self.probe.ok("receive", PATIENT_MS, result=1),
+                         ["test:a", "b", "3", "'me'", "{n:1,of:[null,'x']}"])
+        self.probe.ok("sync", PATIENT_MS)
+        self.probe.ok("receive", 0, result=0)
+
+    def test_sync_keeps_what_comes_meanwhile_and_its_descriptor_tells_so(self):
+        self.probe.ok("subscribe", "test:a", "a")
+        self.probe.ok("sync", PATIENT_MS)
+        self.assert_quiet()
+        for _ in range(2):
+            self.publish("test:a", "a")
+        self.probe.ok("ready", PATIENT_MS, result=1)
+        self.probe.ok("sync", PATIENT_MS)
+        for _ in range(2):  # a level, not an edge
+            self.probe.ok("ready", 0, result=1)
+            self.probe.ok("receive", 0, result=1)
+        self.assert_quiet()
+
+    def test_a_sync_without_a_broker_is_told(self):
+        elsewhere = os.path.join(self.home, "nobody")
+        os.mkdir(elsewhere, 0o700)
+        probe = Probe(self, elsewhere)
+        probe.ok("subscribe", "test:a", "a")
+        probe.fails(errno.ENOENT, "sync", PATIENT_MS)
+
+    def test_a_scope_that_is_none_is_refused(self):
+        self.probe.fails(errno.EINVAL, "subscribe", "test:a", "a" * 300)
+
+
 class Ends(LibraryTest):
     """Brokers that are not there, end, stop, and come again."""
 
@@ -241,7 +278,7 @@ class Ends(LibraryTest):
         probe = Probe(self, self.runtime)
         probe.ok("ensure", "demo")
         broker.signal(signal.SIGSTOP)
-        probe.begin(*words)
+        probe.say(*words)
         broker.kill()
         return probe
 
@@ -280,7 +317,7 @@ class Junk(LibraryTest):
         self.addCleanup(router.close, 0)
         router.bind(f"ipc://{self.runtime}/control")
         probe = Probe(self, self.runtime)
-        probe.begin(*words)
+        probe.say(*words)
         self.assertTrue(router.poll(DEADLINE * 1000))
         who, empty, body = router.recv_multipart()
         router.send_multipart([who, empty, answer(msgpack.unpackb(body))])
