@@ -15,12 +15,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "broker"))
 import msgpack  # noqa: E402
 import zmq  # noqa: E402
 from probes import LineProbe  # noqa: E402
-from wpsd import DEADLINE, BrokerTest  # noqa: E402
+from wpsd import DEADLINE, SANITIZED, BrokerTest  # noqa: E402
 
 ASK_PROBE = os.environ.get("ASK_PROBE", "ask_probe")
 FRONT_END = os.environ.get("FRONT_END", "front_end")
 MODULE = os.environ.get("PROCTRACK_SO", "proctrack.so")
-PATIENT_MS, SHORT_MS = DEADLINE * 1000, 300
+PATIENT_MS, SHORT_MS = DEADLINE * 1000, 2000 if SANITIZED else 500
 
 
 class Probe(LineProbe):
@@ -107,7 +107,7 @@ class Registry(LibraryTest):
         stubborn = self.child("sh", "-c", "trap '' TERM; echo; while :; do sleep 1000; done")
         self.probe.ok("assign", "demo", stubborn.pid)
         hasty = Probe(self, self.runtime, SHORT_MS)
-        self.assertEqual(hasty.ok("stop", "demo", 3 * SHORT_MS), ["0", "2"])
+        self.assertEqual(hasty.ok("stop", "demo", SHORT_MS + 500), ["0", "2"])
         self.assertEqual(stubborn.wait(DEADLINE), -signal.SIGKILL)
 
     def test_signals_reach_all_and_say_whom(self):
