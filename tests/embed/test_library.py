@@ -92,6 +92,15 @@ class Library(unittest.TestCase):
         self.assertNotIn("libproctrack.so.0", self.needed(program))
         self.assert_lives(program)
 
+    def test_with_the_archive_beside_the_shared_library_as_the_page_says(self):
+        page = (ROOT / "docs" / "client.md").read_text()
+        words = re.search(r"--cflags proctrack\) (-l:.*?) +#", page)[1].split()
+        program = self.home / "beside"
+        self.assert_runs(CC, "-pthread", *STRICT, SOURCE, *self.pkg_config("--cflags"), f"-L{self.lib}", *words,
+                         "-o", program)
+        self.assertNotIn("libproctrack.so.0", self.needed(program))
+        self.assert_lives(program)
+
     def test_with_the_cmake_package_shared_static_and_from_cpp(self):
         if not shutil.which("c++"):
             self.skipTest("c++ is not installed")
