@@ -293,6 +293,20 @@ int subscriber_receive(struct subscriber *self, int timeout_ms, const struct eve
     }
 }
 
+void subscriber_raw(const struct subscriber *self, struct text *ret_topic, struct text *ret_body)
+{
+    *ret_topic = bytes_of((zmq_msg_t *)&self->topic);
+    *ret_body = bytes_of((zmq_msg_t *)&self->body);
+}
+
+bool subscriber_is_readable(const struct subscriber *self)
+{
+    int events = 0;
+    size_t size = sizeof events;
+    /* Where it fails the receive will say why. */
+    return zmq_getsockopt(self->socket, ZMQ_EVENTS, &events, &size) < 0 || events & ZMQ_POLLIN;
+}
+
 int subscriber_fd(const struct subscriber *self)
 {
     int fd = -1;

@@ -60,6 +60,12 @@ int subscriber_unsubscribe(struct subscriber *self, const char *event);
  * the context ends; -ENOMEM. */
 int subscriber_receive(struct subscriber *self, int timeout_ms, const struct event **ret);
 
+/* The bytes of the event that was received last; they live until the next call. */
+void subscriber_raw(const struct subscriber *self, struct text *ret_topic, struct text *ret_body);
+
+/* True where a receive may find something; false where it would have to wait. */
+bool subscriber_is_readable(const struct subscriber *self);
+
 /* A descriptor for poll(2) and its like, POLLIN alone; it stays the subscriber's. It tells changes,
  * not states: after each call of a function above, and whenever it is readable, receive with a
  * timeout of 0 until that is -EAGAIN, and only then wait for it. */

@@ -52,11 +52,11 @@ install(SCRIPT cmake/install-service.cmake COMPONENT broker)
 
 set(proctrack_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Proctrack)
 install(TARGETS proctrack_shared EXPORT Proctrack
-        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library NAMELINK_COMPONENT development)
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library NAMELINK_COMPONENT development
+        PUBLIC_HEADER DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/proctrack COMPONENT development)
 install(TARGETS proctrack_static EXPORT ProctrackStatic
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
-install(FILES client/common.h client/mirror.h client/proctrack.h
-        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/proctrack COMPONENT development)
+install(FILES docs/man/libproctrack.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3 COMPONENT development)
 install(EXPORT Proctrack NAMESPACE Proctrack:: FILE ProctrackTargets.cmake
         DESTINATION ${proctrack_dir} COMPONENT development)
 install(EXPORT ProctrackStatic NAMESPACE Proctrack:: FILE ProctrackStaticTargets.cmake

@@ -213,29 +213,38 @@ class Messages(Example):
 
 
 class Client(Example):
-    def program(self, page, words):
-        """The example of a page, built against the library of this tree."""
+    def program(self, name, page="client.md"):
+        """The example of a page, built against the library as this tree built it."""
         if not shutil.which("cc"):
             self.skipTest("cc is not installed")
-        pathlib.Path(self.home, "mirror.c").write_text(one("c", page, words))
+        if os.path.exists(os.path.join(self.home, name)):
+            return os.path.join(self.home, name)
+        pathlib.Path(self.home, f"{name}.c").write_text(one("c", page, name))
         sanitize = os.environ.get("DOCS_SANITIZE", "").replace(";", ",")
-        libraries = [str(BUILD / name / f"lib{name}.a") for name in ("client", "schemas", "base")]
-        command = ["cc", "-std=gnu17", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}", "mirror.c",
-                   *libraries, "-lzmq", "-lmsgpackc", "-o", "mirror"]
+        command = ["cc", "-std=gnu17", "-Wall", "-Wextra", "-Werror", f"-I{BUILD}/include", f"{name}.c",
+                   f"-L{BUILD}", f"-Wl,-rpath,{BUILD}", "-lproctrack", "-o", name]
         ended = subprocess.run(command + ([f"-fsanitize={sanitize}"] if sanitize else []), text=True,
                                cwd=self.home, capture_output=True, timeout=DEADLINE)
         self.assertEqual(ended.returncode, 0, ended.stdout + ended.stderr)
-        return os.path.join(self.home, "mirror")
+        return os.path.join(self.home, name)
 
-    def test_the_mirror_of_the_page_tells_who_is_there(self):
-        program = self.program("client.md", "mirror")
-        self.with_module("feed=poll", "poll-ms=20")
-        child = self.demo()
-        process = subprocess.Popen([program], text=True, stdout=subprocess.PIPE,
+    def run_program(self, name):
+        ended = subprocess.run([self.program(name)], text=True, capture_output=True, timeout=DEADLINE,
+                               env=os.environ | {"WPS_RUNTIME_DIR": self.runtime})
+        return ended.returncode, ended.stdout, ended.stderr
+
+    def start_program(self, name):
+        process = subprocess.Popen([self.program(name)], text=True, stdout=subprocess.PIPE,
                                    env=os.environ | {"WPS_RUNTIME_DIR": self.runtime})
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
+        return process
+
+    def test_the_mirror_of_the_page_tells_who_is_there(self):
+        self.with_module("feed=poll", "poll-ms=20")
+        child = self.demo()
+        process = self.start_program("mirror")
         self.assertEqual(self.line_with(process, str(child.pid)), f"demo: {child.pid} sleep 1000\n")
 
     def front_end(self, command, **env):
@@ -265,7 +274,7 @@ class Client(Example):
         self.assertEqual(front_end.returncode, 0)
 
     def test_the_front_end_in_c_draws_the_block(self):
-        front_end = self.front_end([self.program("embedding.md", "embedding")])
+        front_end = self.front_end([self.program("embedding", "embedding.md")])
         self.ask_ok("kill_tree", {"block_id": "demo"}, self.control)
         self.line_with(front_end, "-- 0 processes")
         self.ends(front_end)
@@ -287,6 +296,29 @@ class Client(Example):
         front_end = self.front_end(["node", str(built / "dist" / "examples" / "embedding.js")])
         self.stops(front_end)
         self.ends(front_end)
+
+    def test_the_request_of_the_page_stops_the_block_or_says_why_not(self):
+        status, _, said = self.run_program("ask")
+        self.assertEqual(status, 1)
+        self.assertIn("start a broker there", said)
+        self.with_module("feed=poll", "poll-ms=20")
+        self.assertEqual(self.run_program("ask"), (1, "nothing to stop\n", ""))
+        self.demo()
+        self.assertEqual(self.run_program("ask"), (0, "1 ended in order, 0 were killed\n", ""))
+
+    def test_any_command_is_asked_as_the_page_shows(self):
+        self.with_module("feed=poll", "poll-ms=20")
+        self.demo()
+        confidence = self.ask_ok("confidence_of", {"block_id": "demo"}, self.control)["confidence"]
+        self.assertEqual(self.run_program("any"), (0, f"{confidence}\n", ""))
+
+    def test_the_loop_of_the_page_tells_who_ended(self):
+        self.with_module("feed=poll", "poll-ms=20")
+        child = self.demo()
+        process = self.start_program("loop")
+        self.line_with(process, "from now on")
+        child.kill()
+        self.assertEqual(self.line_with(process, str(child.pid)), f"demo: {child.pid} ended\n")
 
 
 class Plugin(Example):
