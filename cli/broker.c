@@ -102,6 +102,16 @@ int broker_ask(struct broker *self, const struct control_request *request,
                               error);
 }
 
+char *broker_beside(const struct broker *broker, const char *name)
+{
+    char *endpoint;
+    const char *slash = strrchr(broker->endpoint, '/');
+    if (strncmp(broker->endpoint, "ipc://", 6) != 0)
+        return NULL;
+    int size = (int)(slash + 1 - broker->endpoint);
+    return asprintf(&endpoint, "%.*s%s", size, broker->endpoint, name) < 0 ? NULL : endpoint;
+}
+
 void broker_close(struct broker *self)
 {
     control_client_close(&self->client);

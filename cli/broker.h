@@ -63,6 +63,10 @@ int broker_ask(struct broker *self, const struct control_request *request,
                const msgpack_object **ret_data, enum errorcode *ret_refusal,
                struct wps_error *error);
 
+/* The endpoint of another of its sockets, "events" or "rpc": the one beside the control socket. To
+ * be freed. Null: there is none that could be guessed, or no memory. */
+char *broker_beside(const struct broker *broker, const char *name);
+
 /* Closes all of it, ZeroMQ's threads and descriptors too. A zeroed one is fine. */
 void broker_close(struct broker *self);
 

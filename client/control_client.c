@@ -259,15 +259,13 @@ static int wait_reply(struct control_client *self, int64_t end_ms)
     }
 }
 
-static int pack(struct control_client *self, const struct control_request *request,
+/* `data` is packed; empty: none. */
+static int pack(struct control_client *self, const char *command, struct text data,
                 struct wps_error *error)
 {
     const struct reqid reqid = {.kind = REQID_UINT, .number = ++self->n_requests};
-    wire_out_clear(&self->data);
     wire_out_clear(&self->out);
-    control_request_pack(&self->data, request);
-    const struct text data = {self->data.bytes.data, self->data.bytes.size};
-    request_pack(&self->out, control_command_name(request->command), &reqid, data);
+    request_pack(&self->out, command, &reqid, data);
     if (wire_out_failed(&self->data) || wire_out_failed(&self->out))
         return wps_error_system(error, -ENOMEM, "cannot ask %s", self->endpoint);
     return 0;
@@ -342,14 +340,33 @@ static int read_reply(struct control_client *self, const msgpack_object **ret_da
     return 0;
 }
 
+static int ask(struct control_client *self, const char *command, struct text data, int timeout_ms,
+               const msgpack_object **ret_data, enum errorcode *ret_refusal,
+               struct wps_error *error)
+{
+    reply_close(&self->reply);
+    self->reply = (struct reply){0};
+    int result = pack(self, command, data, error);
+    if (result == 0)
+        result = send_until_answered(self, timeout_ms, error);
+    return result < 0 ? result : read_reply(self, ret_data, ret_refusal, error);
+}
+
 int control_client_ask(struct control_client *self, const struct control_request *request,
                        int timeout_ms, const msgpack_object **ret_data, enum errorcode *ret_refusal,
                        struct wps_error *error)
 {
-    reply_close(&self->reply);
-    self->reply = (struct reply){0};
-    int result = pack(self, request, error);
-    if (result == 0)
-        result = send_until_answered(self, timeout_ms, error);
-    return result < 0 ? result : read_reply(self, ret_data, ret_refusal, error);
+    wire_out_clear(&self->data);
+    control_request_pack(&self->data, request);
+    return ask(self, control_command_name(request->command),
+               (struct text){self->data.bytes.data, self->data.bytes.size}, timeout_ms, ret_data,
+               ret_refusal, error);
+}
+
+int control_client_ask_named(struct control_client *self, const char *command, int timeout_ms,
+                             const msgpack_object **ret_data, enum errorcode *ret_refusal,
+                             struct wps_error *error)
+{
+    wire_out_clear(&self->data);
+    return ask(self, command, (struct text){0}, timeout_ms, ret_data, ret_refusal, error);
 }

@@ -56,6 +56,12 @@ int control_client_ask(struct control_client *self, const struct control_request
                        int timeout_ms, const msgpack_object **ret_data, enum errorcode *ret_refusal,
                        struct wps_error *error);
 
+/* The same at another socket that speaks so, such as the broker's rpc: a command by its name, with
+ * no data. */
+int control_client_ask_named(struct control_client *self, const char *command, int timeout_ms,
+                             const msgpack_object **ret_data, enum errorcode *ret_refusal,
+                             struct wps_error *error);
+
 /* Sees whether the broker means the same processes by their numbers as we do: a pid is one in its
  * pid namespace, and in a container ours may be another. -EXDEV: it does not. 0: it does, or that
  * cannot be known (over tcp; a broker of another user). The errors of a broker that is not there

@@ -13,6 +13,18 @@ target_include_directories(wps_plugin INTERFACE
     $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/wps>)
 
 install(TARGETS wpsd proctrack_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS proctrack-exporter RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT broker)
+# Its units, for the managers of the system and of each user, with its dashboard and samples for Prometheus.
+set(PROCTRACK ${CMAKE_INSTALL_FULL_BINDIR}/proctrack)
+foreach(manager system user)
+    configure_file(packaging/systemd/exporter-${manager}.service.in
+        ${CMAKE_BINARY_DIR}/systemd/${manager}/proctrack-exporter.service @ONLY)
+    install(FILES ${CMAKE_BINARY_DIR}/systemd/${manager}/proctrack-exporter.service
+            DESTINATION lib/systemd/${manager} COMPONENT broker)
+endforeach()
+install(FILES packaging/grafana/proctrack.json packaging/prometheus/prometheus.yml
+              packaging/prometheus/proctrack.rules.yml
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/proctrack COMPONENT broker)
 install(TARGETS proctrack_module LIBRARY DESTINATION ${WPS_PLUGIN_DIR})
 # The module looks for it beside itself.
 install(TARGETS proctrack-keeper RUNTIME DESTINATION ${WPS_PLUGIN_DIR})
