@@ -15,6 +15,7 @@
 #include "broker_shim/endpoint.h"
 #include "broker_shim/event_queue.h"
 #include "broker_shim/log.h"
+#include "broker_shim/notify.h"
 #include "broker_shim/plugin_host.h"
 #include "broker_shim/publish.h"
 #include "broker_shim/routing.h"
@@ -95,6 +96,23 @@ static int make_events(struct broker *self, struct wps_error *error)
                       error);
 }
 
+static void tell_lost(int result)
+{
+    if (result < 0)
+        log_error("an event is lost: no memory to send it");
+}
+
+/* In a plugin's thread. */
+static bool send_now(void *context, struct packet *packet)
+{
+    struct broker *self = context;
+    int result = routing_try_send(&self->routing, packet);
+    if (result == -EBUSY)
+        return false;
+    tell_lost(result);
+    return true;
+}
+
 static int make_routing(struct broker *self, struct wps_error *error)
 {
     self->routing.counters = &self->counters;
@@ -103,7 +121,10 @@ static int make_routing(struct broker *self, struct wps_error *error)
     self->routing.history = history_new(self->config.history_bytes, self->config.history_lists);
     if (!self->routing.history)
         return wps_error_set(error, -ENOMEM, "making the history: no memory");
-    return make_events(self, error);
+    int result = make_events(self, error);
+    if (result == 0)
+        event_queue_set_send_now(self->queue, send_now, self);
+    return result;
 }
 
 static int make_publish(struct broker *self, struct wps_error *error)
@@ -210,6 +231,7 @@ int broker_new(struct broker **ret, struct config *config, broker_read_config *r
     self->read_config_context = context;
     self->runtime = RUNTIME_DIR_NONE;
     self->signals = -1;
+    pthread_mutex_init(&self->routing.lock, NULL);
     apply_log(&self->config);
     /* A socket is bound before its mode can be set. The plugins get the umask of our user again. */
     mode_t mask = umask(0077);
@@ -245,6 +267,7 @@ void broker_destroy(struct broker **self_p)
     runtime_dir_close(&self->runtime);
     plugin_host_destroy(&self->plugins);
     event_queue_destroy(&self->queue);
+    pthread_mutex_destroy(&self->routing.lock);
     wire_out_destroy(&self->routing.scratch);
     config_clear(&self->config);
     free(self);
@@ -252,11 +275,11 @@ void broker_destroy(struct broker **self_p)
 
 /* ---- what the loop watches ------------------------------------------------------------------ */
 
-static int on_events_socket(zloop_t *loop, zsock_t *socket, void *context)
+static int on_events_socket(zloop_t *loop, zmq_pollitem_t *item, void *context)
 {
     struct broker *self = context;
-    (void)loop, (void)socket;
-    events_receive(self->routing.events);
+    (void)loop, (void)item;
+    routing_receive(&self->routing);
     return 0;
 }
 
@@ -283,10 +306,10 @@ static unsigned send_some(struct broker *self)
     unsigned n = 0;
     for (struct packet *next; packet; packet = next, n++) {
         next = packet->next;
-        if (routing_send(&self->routing, packet) < 0)
-            log_error("an event is lost: no memory to send it");
+        tell_lost(routing_send(&self->routing, packet));
         packet_release(packet);
     }
+    event_queue_sent(self->queue);
     return n;
 }
 
@@ -308,6 +331,7 @@ static void tell_ready(struct broker *self)
     self->ready_told = true;
     log_info("ready: events at %s, rpc at %s", events_endpoint(self->routing.events),
              rpc_endpoint(self->rpc));
+    notify_ready("serves");
 }
 
 static int on_plugins(zloop_t *loop, zmq_pollitem_t *item, void *context)
@@ -321,20 +345,30 @@ static int on_plugins(zloop_t *loop, zmq_pollitem_t *item, void *context)
 
 /* ---- signals -------------------------------------------------------------------------------- */
 
+static void take_over(struct broker *self, struct config *next)
+{
+    const char *fixed = config_change(&self->config, next);
+    if (fixed)
+        log_warning("%s has changed: restart the broker for that", fixed);
+    apply_log(&self->config);
+    plugin_host_reload(self->plugins, next->plugins, next->n_plugins);
+    config_clear(next);
+}
+
 static void reload(struct broker *self)
 {
     struct config next;
     struct wps_error error;
-    if (self->read_config(self->read_config_context, &next, &error) < 0) {
+    bool serves = plugin_host_phase(self->plugins) == PLUGIN_HOST_RUNNING;
+    if (serves) /* else it is not ready, or does not get ready any more */
+        notify_reloading();
+    int result = self->read_config(self->read_config_context, &next, &error);
+    if (result < 0)
         log_error("nothing is reloaded: %s", error.message);
-        return;
-    }
-    const char *fixed = config_change(&self->config, &next);
-    if (fixed)
-        log_warning("%s has changed: restart the broker for that", fixed);
-    apply_log(&self->config);
-    plugin_host_reload(self->plugins, next.plugins, next.n_plugins);
-    config_clear(&next);
+    else
+        take_over(self, &next);
+    if (serves)
+        notify_ready(result < 0 ? "serves; its configuration is wrong now" : "serves");
 }
 
 static void change_level(int by)
@@ -364,6 +398,7 @@ static void stop(struct broker *self, int signal)
         stop_at_once(self);
     self->stopped_at_ms = now_ms;
     log_info("stopping, on %s (once more stops at once)", signal == SIGINT ? "SIGINT" : "SIGTERM");
+    notify_stopping(plugin_host_patience_ms(self->plugins) + self->config.linger_ms);
     plugin_host_stop(self->plugins);
 }
 
@@ -396,14 +431,13 @@ static int make_loop(struct broker *self)
     if (!self->loop)
         return -ENOMEM;
     zloop_set_nonstop(self->loop, true);
-    int failed =
-        watch(self, self->signals, on_signal) |
-        watch(self, plugin_host_wake_fd(self->plugins), on_plugins) |
-        watch(self, plugin_host_timer_fd(self->plugins), on_plugins) |
-        watch(self, event_queue_fd(self->queue), on_queue) |
-        zloop_reader(self->loop, rpc_socket(self->rpc), on_rpc_socket, self) |
-        zloop_reader(self->loop, events_socket(self->routing.events), on_events_socket, self) |
-        zloop_reader(self->loop, publish_socket(self->publish), on_publish_socket, self);
+    int failed = watch(self, self->signals, on_signal) |
+                 watch(self, plugin_host_wake_fd(self->plugins), on_plugins) |
+                 watch(self, plugin_host_timer_fd(self->plugins), on_plugins) |
+                 watch(self, event_queue_fd(self->queue), on_queue) |
+                 watch(self, events_fd(self->routing.events), on_events_socket) |
+                 zloop_reader(self->loop, rpc_socket(self->rpc), on_rpc_socket, self) |
+                 zloop_reader(self->loop, publish_socket(self->publish), on_publish_socket, self);
     return failed ? -ENOMEM : 0;
 }
 

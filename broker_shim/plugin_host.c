@@ -126,9 +126,19 @@ static void set_timer(struct plugin_host *self, uint64_t ms)
     timerfd_settime(self->timer, 0, &when, NULL);
 }
 
+static uint64_t deadline_ms(const struct plugin_host *self)
+{
+    return (uint64_t)self->options.stop_timeout_ms + STOP_GRACE_MS;
+}
+
 static void arm_deadline(struct plugin_host *self)
 {
-    set_timer(self, (uint64_t)self->options.stop_timeout_ms + STOP_GRACE_MS);
+    set_timer(self, deadline_ms(self));
+}
+
+uint64_t plugin_host_patience_ms(const struct plugin_host *self)
+{
+    return 2 * self->n_lives * deadline_ms(self); /* each is stopped, then closed */
 }
 
 static void fail(struct plugin_host *self, struct life *life, const struct wps_error *error)

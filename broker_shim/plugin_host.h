@@ -64,6 +64,9 @@ enum plugin_host_phase plugin_host_phase(const struct plugin_host *self);
 /* Begins to stop all plugins; the steps do it. */
 void plugin_host_stop(struct plugin_host *self);
 
+/* How long that may take, with plugins that each take all the time they have. */
+uint64_t plugin_host_patience_ms(const struct plugin_host *self);
+
 /* Gives the running plugins their options anew, by the place in the list; a plugin keeps the ones
  * it has where `specs` has another file in its place. The steps do it. Only in phase RUNNING. */
 void plugin_host_reload(struct plugin_host *self, const struct plugin_spec *specs, size_t n_specs);

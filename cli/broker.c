@@ -94,22 +94,22 @@ int broker_open(struct broker *ret, const struct broker_options *options, struct
     return 0;
 }
 
+char *broker_beside(const struct broker *self, const char *name)
+{
+    char *endpoint;
+    const char *slash = strrchr(self->endpoint, '/');
+    if (strncmp(self->endpoint, "ipc://", 6) != 0)
+        return NULL;
+    int size = (int)(slash + 1 - self->endpoint);
+    return asprintf(&endpoint, "%.*s%s", size, self->endpoint, name) < 0 ? NULL : endpoint;
+}
+
 int broker_ask(struct broker *self, const struct control_request *request,
                const msgpack_object **ret_data, enum errorcode *ret_refusal,
                struct wps_error *error)
 {
     return control_client_ask(self->client, request, self->timeout_ms, ret_data, ret_refusal,
                               error);
-}
-
-char *broker_beside(const struct broker *broker, const char *name)
-{
-    char *endpoint;
-    const char *slash = strrchr(broker->endpoint, '/');
-    if (strncmp(broker->endpoint, "ipc://", 6) != 0)
-        return NULL;
-    int size = (int)(slash + 1 - broker->endpoint);
-    return asprintf(&endpoint, "%.*s%s", size, broker->endpoint, name) < 0 ? NULL : endpoint;
 }
 
 void broker_close(struct broker *self)

@@ -18,10 +18,10 @@ int exporter_main(int argc, char **argv)
     (void)argc;
     char *program = program_beside_us(PROGRAM);
     if (!program)
-        program = program_in_path(PROGRAM);
+        program = program_beside_us(PROCTRACK_PLUGIN_FROM_BIN "/" PROGRAM);
     if (!program) {
-        fputs("proctrack exporter: " PROGRAM " is neither beside proctrack nor in $PATH: it is "
-              "installed with the broker\n",
+        fputs("proctrack exporter: there is no " PROGRAM " beside proctrack, nor where plugins "
+              "are installed\n",
               stderr);
         return CLI_FAILED;
     }

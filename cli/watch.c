@@ -387,7 +387,7 @@ static int follow(struct watch *watch)
     }
 }
 
-/* ---- its sockets ---------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------ */
 
 static int open_sockets(struct watch *watch, struct wps_error *error)
 {

@@ -309,20 +309,29 @@ static void put_broker(struct openmetrics *out, const void *view)
              &(struct openmetrics_label){"version", *(const struct text *)view}, 1);
 }
 
-static int ask_broker(struct scrape *self, struct sheets *part, int64_t end_ms,
-                      struct wps_error *error)
+static int read_broker(struct sheets *part, const msgpack_object *data, struct wps_error *error)
 {
     static const struct wire_field fields[] = {{"version", WIRE_STR, true, 0}};
-    const msgpack_object *data;
     struct text version;
-    int result =
-        control_client_ask_named(self->rpc, "brokerinfo", left_ms(end_ms), &data, NULL, error);
-    if (result == 0)
-        result = wire_read(data, "data", fields, 1, &version, NULL, error);
+    int result = wire_read(data, "data", fields, 1, &version, NULL, error);
     if (result < 0)
         return result;
     put_both(part, put_broker, &version);
     return put_stats(part, put_broker_stats, data, error);
+}
+
+static int ask_broker(struct scrape *self, struct sheets *part, int64_t end_ms,
+                      struct wps_error *error)
+{
+    const struct control_question question = {
+        .command = "brokerinfo", .may_repeat = true, .timeout_ms = left_ms(end_ms)};
+    struct control_answer answer;
+    int result = control_client_question(self->rpc, &question, &answer, NULL, error);
+    if (result < 0)
+        return result;
+    result = read_broker(part, answer.reply.data, error);
+    control_answer_close(&answer);
+    return result;
 }
 
 /* Asks one of them; all that it says is written, or nothing is. 1: it answered; 0: not, with the

@@ -17,6 +17,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ["EMBED_BUILD"])
 CMAKE = os.environ.get("EMBED_CMAKE", "cmake")
 LIBDIR = os.environ.get("EMBED_LIBDIR", "lib")
+PLUGIN_DIR = os.environ.get("EMBED_PLUGIN_DIR", "lib/wps/plugins")
 
 
 def run(*words, **more):
@@ -36,7 +37,7 @@ class Install(unittest.TestCase):
         assert status == 0, out
         first.rename(cls.prefix)
         cls.wpsd = cls.prefix / "bin" / "wpsd"
-        cls.plugins = cls.prefix / LIBDIR / "wps" / "plugins"
+        cls.plugins = cls.prefix / PLUGIN_DIR
 
     def assert_runs(self, *words, **more):
         status, out = run(*words, **more)
@@ -69,9 +70,18 @@ class Install(unittest.TestCase):
                      self.prefix / "share" / "man" / "man8" / "wpsd.8",
                      self.prefix / "share" / "bash-completion" / "completions" / "proctrack",
                      self.prefix / "share" / "zsh" / "site-functions" / "_proctrack",
+                     self.prefix / "lib" / "systemd" / "system" / "wpsd.service",
+                     self.prefix / "lib" / "systemd" / "user" / "wpsd.service",
+                     self.prefix / "lib" / "systemd" / "system" / "proctrack-exporter.service",
+                     self.prefix / "lib" / "systemd" / "user" / "proctrack-exporter.service",
+                     self.prefix / "etc" / "wps" / "wpsd.conf",
                      self.prefix / LIBDIR / "pkgconfig" / "wps-plugin.pc",
                      self.prefix / LIBDIR / "cmake" / "WpsPlugin" / "WpsPluginConfig.cmake"):
             self.assertTrue(path.is_file(), path)
+
+    def test_the_exporter_is_found_where_it_is_installed(self):
+        self.assertIn("usage: proctrack exporter", self.assert_runs(self.prefix / "bin" / "proctrack", "exporter", "--help"))
+        self.assertFalse((self.prefix / "bin" / "proctrack-exporter").exists())
 
     def test_nothing_installed_names_the_tree_or_its_first_place(self):
         for path in self.prefix.rglob("*"):
@@ -79,6 +89,26 @@ class Install(unittest.TestCase):
                 text = path.read_text()
                 for place in (BUILD, HERE.parents[1], self.home):
                     self.assertNotIn(str(place), text, path)
+
+    def test_units_and_configuration_name_the_files_of_their_prefix(self):
+        """They are for the place that was installed to, which is another one now."""
+        first = self.home / "first"
+        for flavour in ("system", "user"):
+            unit = (self.prefix / "lib" / "systemd" / flavour / "wpsd.service").read_text()
+            self.assertIn(f"\nExecStart={first}/bin/wpsd --config ${{WPSD_CONFIG}}\n", unit)
+            self.assertIn(f"\nEnvironment=WPSD_CONFIG={first}/etc/wps/wpsd.conf\n", unit)
+            self.assertNotRegex(unit, r"@\w+@")
+        config = (self.prefix / "etc" / "wps" / "wpsd.conf").read_text()
+        self.assertIn(f'\nplugin = "{first / PLUGIN_DIR}/proctrack.so"\n', config)
+
+    def test_a_configuration_that_is_there_is_kept(self):
+        prefix = self.home / "again"
+        config = prefix / "etc" / "wps" / "wpsd.conf"
+        config.parent.mkdir(parents=True)
+        config.write_text("# mine\n")
+        said = self.assert_runs(CMAKE, "--install", BUILD, "--prefix", prefix, "--component", "broker")
+        self.assertEqual(config.read_text(), "# mine\n")
+        self.assertIn(f"Kept: {config}", said)
 
     def test_the_installed_module_is_accepted(self):
         self.assert_accepted(self.plugins / "proctrack.so", "proctrack")

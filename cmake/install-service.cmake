@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+# Run at installation, when the prefix is known for certain (`cmake --install --prefix`, cpack): the units
+# for systemd and the configuration, which name files by their whole path.
+#   SOURCE       packaging/ of the source tree
+#   WORK         a directory for what is made
+#   BIN, PLUGINS where programs and plugins are, below the prefix
+
+# As GNU's coding standards and the file system's have it: /etc for /usr, else below the prefix.
+set(etc ${CMAKE_INSTALL_PREFIX}/etc)
+if(CMAKE_INSTALL_PREFIX MATCHES "^(/usr)?/?$")
+    set(etc /etc)
+endif()
+set(WPSD ${CMAKE_INSTALL_PREFIX}/${BIN}/wpsd)
+set(PROCTRACK ${CMAKE_INSTALL_PREFIX}/${BIN}/proctrack)
+set(PLUGIN_DIR ${CMAKE_INSTALL_PREFIX}/${PLUGINS})
+set(WPSD_CONF ${etc}/wps/wpsd.conf)
+
+foreach(flavour system user)
+    set(units ${WORK}/${flavour}/wpsd.service ${WORK}/${flavour}/proctrack-exporter.service)
+    list(GET units 0 unit)
+    configure_file(${SOURCE}/systemd/${flavour}.service.in ${unit} @ONLY)
+    list(GET units 1 unit)
+    configure_file(${SOURCE}/systemd/exporter-${flavour}.service.in ${unit} @ONLY)
+    file(INSTALL ${units} DESTINATION ${CMAKE_INSTALL_PREFIX}/lib/systemd/${flavour})
+endforeach()
+
+# What somebody wrote into it is theirs.
+configure_file(${SOURCE}/wpsd.conf.in ${WORK}/wpsd.conf @ONLY)
+if(EXISTS $ENV{DESTDIR}${WPSD_CONF})
+    message(STATUS "Kept: $ENV{DESTDIR}${WPSD_CONF}")
+else()
+    file(INSTALL ${WORK}/wpsd.conf DESTINATION ${etc}/wps)
+endif()
