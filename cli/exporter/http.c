@@ -5,11 +5,12 @@
 #include "cli/exporter/http.h"
 
 #include <errno.h>
-#include <math.h>
 #include <microhttpd.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/openmetrics.h"
@@ -19,6 +20,9 @@ struct http {
     struct collector *collector;
     bool loopback;
     int timeout_ms;
+    pthread_mutex_t lock;
+    pthread_cond_t answered;
+    size_t n_open; /* under the lock: requests that are neither answered nor given up */
 };
 
 static const char index_page[] =
@@ -107,18 +111,36 @@ static bool has_body(struct MHD_Connection *connection)
            (length && strcmp(length, "0") != 0);
 }
 
+static char seen, asked; /* how far a request is: its state points there */
+
+static void count_open(struct http *http, int n)
+{
+    pthread_mutex_lock(&http->lock);
+    http->n_open += (size_t)n;
+    pthread_cond_signal(&http->answered);
+    pthread_mutex_unlock(&http->lock);
+}
+
+static void completed(void *context, struct MHD_Connection *connection, void **state,
+                      enum MHD_RequestTerminationCode how)
+{
+    (void)connection, (void)how;
+    if (*state)
+        count_open(context, -1);
+}
+
 static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url,
                               const char *method, const char *version, const char *upload,
                               size_t *upload_size, void **state)
 {
     (void)version, (void)upload, (void)upload_size;
-    static char seen, asked; /* how far it is */
     struct http *http = context;
     const char *host = header(connection, MHD_HTTP_HEADER_HOST);
     if (has_body(connection))
         return refuse(connection, MHD_HTTP_CONTENT_TOO_LARGE, "no body is taken here\n");
     if (!*state) { /* an answer before the request is whole would close the connection */
         *state = &seen;
+        count_open(http, 1);
         return MHD_YES;
     }
     bool waited = *state == &asked;
@@ -151,8 +173,8 @@ static int start_daemon(struct http *self, struct listener *listener, struct wps
         MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0,
         NULL, NULL, handle, self, MHD_OPTION_LISTEN_SOCKET, listener->fd,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)HTTP_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_HEAD_BYTES_MAX,
-        MHD_OPTION_END);
+        (unsigned)HTTP_IDLE_S, MHD_OPTION_NOTIFY_COMPLETED, completed, self,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_HEAD_BYTES_MAX, MHD_OPTION_END);
     if (!self->daemon)
         return wps_error_set(error, -EIO, "cannot serve HTTP on %s", listener->url);
     take_fd(&listener->fd);
@@ -166,6 +188,8 @@ int http_start(struct http **ret, struct listener *listener, struct scrape *scra
     struct http *self = calloc(1, sizeof *self);
     if (!self)
         return wps_error_system(error, -ENOMEM, "cannot serve HTTP");
+    pthread_mutex_init(&self->lock, NULL);
+    pthread_cond_init(&self->answered, NULL);
     self->loopback = listener->loopback;
     self->timeout_ms = timeout_ms;
     int result = collector_start(&self->collector, scrape, &hooks, error);
@@ -179,6 +203,18 @@ int http_start(struct http **ret, struct listener *listener, struct scrape *scra
     return 0;
 }
 
+/* The daemon would drop what it has not sent: a moment for those who were let go on. */
+static void wait_answered(struct http *self)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += HTTP_END_S;
+    pthread_mutex_lock(&self->lock);
+    while (self->n_open > 0 && pthread_cond_timedwait(&self->answered, &self->lock, &until) == 0)
+        ;
+    pthread_mutex_unlock(&self->lock);
+}
+
 void http_stop(struct http **self_p)
 {
     struct http *self = take_ptr(*self_p);
@@ -186,8 +222,12 @@ void http_stop(struct http **self_p)
         return;
     if (self->collector)
         collector_stop(self->collector); /* before: none may be held when the daemon stops */
-    if (self->daemon)
+    if (self->daemon) {
+        wait_answered(self);
         MHD_stop_daemon(self->daemon);
+    }
     collector_free(&self->collector);
+    pthread_cond_destroy(&self->answered);
+    pthread_mutex_destroy(&self->lock);
     free(self);
 }

@@ -16,6 +16,7 @@ enum {
     HTTP_CONNECTIONS_MAX = COLLECTOR_WAITING_MAX,
     HTTP_HEAD_BYTES_MAX = 16 * 1024,
     HTTP_IDLE_S = 15,
+    HTTP_END_S = 1, /* for the last answers */
     HTTP_TIMEOUT_MIN_MS = 100,
     HTTP_TIMEOUT_MARGIN_MS = 500, /* less than the scraper says that it waits */
 };
