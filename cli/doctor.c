@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "cli/command.h"
+#include "cli/programs.h"
 
 static const char help[] =
     "usage: proctrack doctor [OPTIONS]\n"
@@ -273,47 +273,16 @@ static int read_options(struct doctor *doctor, int argc, char **argv, struct wps
 
 /* ---- where the programs are ----------------------------------------------------------------- */
 
-/* A file at this place relative to this program. Null: there is none. */
-static char *beside_us(const char *relative)
-{
-    char self[PATH_MAX];
-    _cleanup_free_ char *path = NULL;
-    ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (size <= 0)
-        return NULL;
-    self[size] = '\0';
-    *(strrchr(self, '/') + 1) = '\0';
-    if (asprintf(&path, "%s%s", self, relative) < 0)
-        path = NULL;
-    return path && access(path, R_OK) == 0 ? realpath(path, NULL) : NULL;
-}
-
-static char *in_path(const char *name)
-{
-    const char *list = getenv("PATH");
-    _cleanup_free_ char *copy = strdup(list ? list : "");
-    char *save = NULL;
-    for (char *part = copy ? strtok_r(copy, ":", &save) : NULL; part;
-         part = strtok_r(NULL, ":", &save)) {
-        _cleanup_free_ char *path = NULL;
-        if (asprintf(&path, "%s/%s", part, name) < 0)
-            path = NULL;
-        if (path && access(path, X_OK) == 0)
-            return take_ptr(path);
-    }
-    return NULL;
-}
-
 static void find_programs(struct doctor *doctor)
 {
     if (!doctor->wpsd)
-        doctor->wpsd = beside_us("wpsd");
+        doctor->wpsd = program_beside_us("wpsd");
     if (!doctor->wpsd)
-        doctor->wpsd = in_path("wpsd");
+        doctor->wpsd = program_in_path("wpsd");
     if (!doctor->module)
-        doctor->module = beside_us("proctrack.so");
+        doctor->module = program_beside_us("proctrack.so");
     if (!doctor->module)
-        doctor->module = beside_us(PROCTRACK_PLUGIN_FROM_BIN "/proctrack.so");
+        doctor->module = program_beside_us(PROCTRACK_PLUGIN_FROM_BIN "/proctrack.so");
 }
 
 static int examine(const struct doctor *doctor)

@@ -31,9 +31,12 @@ endfunction()
 # ---- broker ----
 
 install(TARGETS wpsd proctrack_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT broker)
+install(FILES packaging/grafana/proctrack.json packaging/prometheus/prometheus.yml
+              packaging/prometheus/proctrack.rules.yml
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/proctrack COMPONENT broker)
 install(TARGETS proctrack_module LIBRARY DESTINATION ${WPS_PLUGIN_DIR} COMPONENT broker)
-# The module looks for it beside itself.
-install(TARGETS proctrack-keeper RUNTIME DESTINATION ${WPS_PLUGIN_DIR} COMPONENT broker)
+# The module looks for its keeper beside itself, the command for its exporter.
+install(TARGETS proctrack-keeper proctrack-exporter RUNTIME DESTINATION ${WPS_PLUGIN_DIR} COMPONENT broker)
 install(FILES docs/man/proctrack.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT broker)
 install(FILES docs/man/wpsd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8 COMPONENT broker)
 install(FILES cli/completions/proctrack.bash RENAME proctrack

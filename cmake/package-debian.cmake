@@ -42,7 +42,7 @@ foreach(component ${CPACK_COMPONENTS_ALL})
     file(CHMOD ${overrides} PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ)
 
     file(GLOB_RECURSE programs ${root}/usr/bin/* ${root}/usr/lib/*.so ${root}/usr/lib/*.so.*.*
-         ${root}/usr/lib/*-keeper)
+         ${root}/usr/lib/*-keeper ${root}/usr/lib/*-exporter)
     file(GLOB_RECURSE archives ${root}/usr/lib/*.a)
     strip_files("" ${programs})
     strip_files("--strip-debug;--enable-deterministic-archives" ${archives})

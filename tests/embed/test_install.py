@@ -77,10 +77,16 @@ class Install(unittest.TestCase):
                      self.prefix / LIBDIR / "cmake" / "Proctrack" / "ProctrackConfig.cmake",
                      self.prefix / "lib" / "systemd" / "system" / "wpsd.service",
                      self.prefix / "lib" / "systemd" / "user" / "wpsd.service",
+                     self.prefix / "lib" / "systemd" / "system" / "proctrack-exporter.service",
+                     self.prefix / "lib" / "systemd" / "user" / "proctrack-exporter.service",
                      self.prefix / "etc" / "wps" / "wpsd.conf",
                      self.prefix / LIBDIR / "pkgconfig" / "wps-plugin.pc",
                      self.prefix / LIBDIR / "cmake" / "WpsPlugin" / "WpsPluginConfig.cmake"):
             self.assertTrue(path.is_file(), path)
+
+    def test_the_exporter_is_found_where_it_is_installed(self):
+        self.assertIn("usage: proctrack exporter", self.assert_runs(self.prefix / "bin" / "proctrack", "exporter", "--help"))
+        self.assertFalse((self.prefix / "bin" / "proctrack-exporter").exists())
 
     def test_nothing_installed_names_the_tree_or_its_first_place(self):
         for path in self.prefix.rglob("*"):
