@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The text format of OpenMetrics. */
+/* The text format of OpenMetrics, and the one before it. */
 
 #include "base/openmetrics.h"
 
 #include <ctype.h>
 #include <inttypes.h>
-
-#define PREFIX "proctrack_"
 
 static bool ends_in(struct text name, const char *end)
 {
@@ -22,69 +20,102 @@ static bool is_ms(struct text name)
 }
 
 /* The family: "feed_lost", or "settle_seconds" of "settle_ms". */
-static void put_name(FILE *to, struct text name)
+static void put_family(const struct openmetrics *self)
 {
+    struct text name = self->name;
     size_t size = is_ms(name) ? name.size - strlen("ms") : name.size;
-    fputs(PREFIX, to);
+    fputs(self->prefix, self->to);
     for (size_t i = 0; i < size; i++)
-        fputc(isalnum((unsigned char)name.at[i]) ? name.at[i] : '_', to);
-    fputs(is_ms(name) ? "seconds" : "", to);
+        fputc(isalnum((unsigned char)name.at[i]) ? name.at[i] : '_', self->to);
+    fputs(is_ms(name) ? "seconds" : "", self->to);
 }
 
-static void put_line(FILE *to, const char *kind, struct text name)
+/* What its samples are called. */
+static void put_sample(const struct openmetrics *self)
 {
-    fprintf(to, "# %s ", kind);
-    put_name(to, name);
-    fputc(' ', to);
+    static const char *const suffixes[] = {
+        [OPENMETRICS_COUNTER] = "_total", [OPENMETRICS_GAUGE] = "", [OPENMETRICS_INFO] = "_info"};
+    put_family(self);
+    fputs(suffixes[self->kind], self->to);
 }
 
-static void put_help(FILE *to, const char *help)
+/* "# TYPE name ": the older format knows no family, only samples. */
+static void put_line(const struct openmetrics *self, const char *what)
 {
-    for (; *help; help++) {
-        if (*help == '\\' || *help == '"' || *help == '\n')
+    fprintf(self->to, "# %s ", what);
+    (self->classic ? put_sample : put_family)(self);
+    fputc(' ', self->to);
+}
+
+static void put_escaped(FILE *to, struct text text, bool quotes)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.at[i];
+        if (c == '\\' || c == '\n' || (c == '"' && quotes))
             fputc('\\', to);
-        fputc(*help == '\n' ? 'n' : *help, to);
+        fputc(c == '\n' ? 'n' : c, to);
     }
 }
 
-static void put_head(FILE *to, struct text name, const char *type, const char *help)
+void openmetrics_family(struct openmetrics *self, enum openmetrics_kind kind, const char *prefix,
+                        struct text name, const char *help)
 {
-    put_line(to, "TYPE", name);
-    fprintf(to, "%s\n", type);
-    if (is_ms(name) || ends_in(name, "_bytes")) {
-        put_line(to, "UNIT", name);
-        fputs(is_ms(name) ? "seconds\n" : "bytes\n", to);
+    static const char *const types[] = {[OPENMETRICS_COUNTER] = "counter",
+                                        [OPENMETRICS_GAUGE] = "gauge",
+                                        [OPENMETRICS_INFO] = "info"};
+    self->kind = kind;
+    self->prefix = prefix;
+    self->name = name;
+    put_line(self, "TYPE");
+    fputs(self->classic && kind == OPENMETRICS_INFO ? "gauge" : types[kind], self->to);
+    fputc('\n', self->to);
+    if (!self->classic && (is_ms(name) || ends_in(name, "_bytes"))) {
+        put_line(self, "UNIT");
+        fputs(is_ms(name) ? "seconds\n" : "bytes\n", self->to);
     }
-    put_line(to, "HELP", name);
-    put_help(to, help);
-    fputc('\n', to);
-    put_name(to, name);
+    put_line(self, "HELP");
+    put_escaped(self->to, text_of(help), !self->classic);
+    fputc('\n', self->to);
+}
+
+static void put_labels(FILE *to, const struct openmetrics_label *labels, size_t n_labels)
+{
+    for (size_t i = 0; i < n_labels; i++) {
+        fprintf(to, "%c%s=\"", i ? ',' : '{', labels[i].name);
+        put_escaped(to, labels[i].value, true);
+        fputc('"', to);
+    }
+    if (n_labels > 0)
+        fputc('}', to);
 }
 
 /* Of thousandths, so that no locale's decimal comma gets in. */
-static void put_value(FILE *to, struct text name, bool negative, uint64_t value)
+static void put(const struct openmetrics *self, const struct openmetrics_label *labels,
+                size_t n_labels, bool negative, uint64_t value)
 {
-    fputs(negative ? " -" : " ", to);
-    if (is_ms(name))
-        fprintf(to, "%" PRIu64 ".%03u\n", value / 1000, (unsigned)(value % 1000));
+    put_sample(self);
+    put_labels(self->to, labels, n_labels);
+    fputs(negative ? " -" : " ", self->to);
+    if (is_ms(self->name))
+        fprintf(self->to, "%" PRIu64 ".%03u\n", value / 1000, (unsigned)(value % 1000));
     else
-        fprintf(to, "%" PRIu64 "\n", value);
+        fprintf(self->to, "%" PRIu64 "\n", value);
 }
 
-void openmetrics_counter(FILE *to, struct text name, const char *help, uint64_t value)
+void openmetrics_uint(const struct openmetrics *self, const struct openmetrics_label *labels,
+                      size_t n_labels, uint64_t value)
 {
-    put_head(to, name, "counter", help);
-    fputs("_total", to);
-    put_value(to, name, false, value);
+    put(self, labels, n_labels, false, value);
 }
 
-void openmetrics_gauge(FILE *to, struct text name, const char *help, int64_t value)
+void openmetrics_int(const struct openmetrics *self, const struct openmetrics_label *labels,
+                     size_t n_labels, int64_t value)
 {
-    put_head(to, name, "gauge", help);
-    put_value(to, name, value < 0, value < 0 ? -(uint64_t)value : (uint64_t)value);
+    put(self, labels, n_labels, value < 0, value < 0 ? -(uint64_t)value : (uint64_t)value);
 }
 
-void openmetrics_end(FILE *to)
+void openmetrics_end(const struct openmetrics *self)
 {
-    fputs("# EOF\n", to);
+    if (!self->classic)
+        fputs("# EOF\n", self->to);
 }

@@ -96,6 +96,23 @@ static int make_events(struct broker *self, struct wps_error *error)
                       error);
 }
 
+static void tell_lost(int result)
+{
+    if (result < 0)
+        log_error("an event is lost: no memory to send it");
+}
+
+/* In a plugin's thread. */
+static bool send_now(void *context, struct packet *packet)
+{
+    struct broker *self = context;
+    int result = routing_try_send(&self->routing, packet);
+    if (result == -EBUSY)
+        return false;
+    tell_lost(result);
+    return true;
+}
+
 static int make_routing(struct broker *self, struct wps_error *error)
 {
     self->routing.counters = &self->counters;
@@ -104,7 +121,10 @@ static int make_routing(struct broker *self, struct wps_error *error)
     self->routing.history = history_new(self->config.history_bytes, self->config.history_lists);
     if (!self->routing.history)
         return wps_error_set(error, -ENOMEM, "making the history: no memory");
-    return make_events(self, error);
+    int result = make_events(self, error);
+    if (result == 0)
+        event_queue_set_send_now(self->queue, send_now, self);
+    return result;
 }
 
 static int make_publish(struct broker *self, struct wps_error *error)
@@ -211,6 +231,7 @@ int broker_new(struct broker **ret, struct config *config, broker_read_config *r
     self->read_config_context = context;
     self->runtime = RUNTIME_DIR_NONE;
     self->signals = -1;
+    pthread_mutex_init(&self->routing.lock, NULL);
     apply_log(&self->config);
     /* A socket is bound before its mode can be set. The plugins get the umask of our user again. */
     mode_t mask = umask(0077);
@@ -246,6 +267,7 @@ void broker_destroy(struct broker **self_p)
     runtime_dir_close(&self->runtime);
     plugin_host_destroy(&self->plugins);
     event_queue_destroy(&self->queue);
+    pthread_mutex_destroy(&self->routing.lock);
     wire_out_destroy(&self->routing.scratch);
     config_clear(&self->config);
     free(self);
@@ -253,11 +275,11 @@ void broker_destroy(struct broker **self_p)
 
 /* ---- what the loop watches ------------------------------------------------------------------ */
 
-static int on_events_socket(zloop_t *loop, zsock_t *socket, void *context)
+static int on_events_socket(zloop_t *loop, zmq_pollitem_t *item, void *context)
 {
     struct broker *self = context;
-    (void)loop, (void)socket;
-    events_receive(self->routing.events);
+    (void)loop, (void)item;
+    routing_receive(&self->routing);
     return 0;
 }
 
@@ -284,10 +306,10 @@ static unsigned send_some(struct broker *self)
     unsigned n = 0;
     for (struct packet *next; packet; packet = next, n++) {
         next = packet->next;
-        if (routing_send(&self->routing, packet) < 0)
-            log_error("an event is lost: no memory to send it");
+        tell_lost(routing_send(&self->routing, packet));
         packet_release(packet);
     }
+    event_queue_sent(self->queue);
     return n;
 }
 
@@ -409,14 +431,13 @@ static int make_loop(struct broker *self)
     if (!self->loop)
         return -ENOMEM;
     zloop_set_nonstop(self->loop, true);
-    int failed =
-        watch(self, self->signals, on_signal) |
-        watch(self, plugin_host_wake_fd(self->plugins), on_plugins) |
-        watch(self, plugin_host_timer_fd(self->plugins), on_plugins) |
-        watch(self, event_queue_fd(self->queue), on_queue) |
-        zloop_reader(self->loop, rpc_socket(self->rpc), on_rpc_socket, self) |
-        zloop_reader(self->loop, events_socket(self->routing.events), on_events_socket, self) |
-        zloop_reader(self->loop, publish_socket(self->publish), on_publish_socket, self);
+    int failed = watch(self, self->signals, on_signal) |
+                 watch(self, plugin_host_wake_fd(self->plugins), on_plugins) |
+                 watch(self, plugin_host_timer_fd(self->plugins), on_plugins) |
+                 watch(self, event_queue_fd(self->queue), on_queue) |
+                 watch(self, events_fd(self->routing.events), on_events_socket) |
+                 zloop_reader(self->loop, rpc_socket(self->rpc), on_rpc_socket, self) |
+                 zloop_reader(self->loop, publish_socket(self->publish), on_publish_socket, self);
     return failed ? -ENOMEM : 0;
 }
 

@@ -9,10 +9,12 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/gather.h"
+
 enum { SCRATCH_KEPT_BYTES = 64 * 1024 };
 
 struct event_queue {
-    pthread_mutex_t lock; /* guards all below; held for a pack and a copy at most */
+    pthread_mutex_t lock; /* guards all below; held for a pack and a copy or a send at most */
     struct packet *first;
     struct packet **end;
     size_t events, events_max;
@@ -20,6 +22,10 @@ struct event_queue {
     struct wire_out scratch;
     bool warned;
     bool closed;
+    bool are_under_way; /* those that were taken last are being sent */
+    struct gather gather;
+    event_queue_send_now *send;
+    void *context;
     int wake;
 };
 
@@ -40,6 +46,7 @@ int event_queue_new(struct event_queue **ret, size_t events_max, size_t bytes_ma
     self->bytes_max = bytes_max;
     self->wake = wake;
     wire_out_init(&self->scratch);
+    gather_init(&self->gather);
     *ret = self;
     return 0;
 }
@@ -58,6 +65,12 @@ void event_queue_destroy(struct event_queue **self_p)
     pthread_mutex_destroy(&self->lock);
     close(self->wake);
     free(self);
+}
+
+void event_queue_set_send_now(struct event_queue *self, event_queue_send_now *send, void *context)
+{
+    self->send = send;
+    self->context = context;
 }
 
 int event_queue_fd(const struct event_queue *self)
@@ -85,6 +98,14 @@ static void append(struct event_queue *self, struct packet *packet)
         eventfd_write(self->wake, 1);
 }
 
+/* True where it is sent, in its turn, without the broker's thread. */
+static bool send_now(struct event_queue *self, struct packet *packet)
+{
+    gather_count(&self->gather, 1);
+    return self->send && !self->first && !self->are_under_way && !self->gather.saturated &&
+           self->send(self->context, packet);
+}
+
 static int put_locked(struct event_queue *self, const struct event *event, bool *ret_warn)
 {
     if (self->closed)
@@ -99,7 +120,10 @@ static int put_locked(struct event_queue *self, const struct event *event, bool 
     scratch_shrink(&self->scratch);
     if (!packet)
         return -ENOMEM;
-    append(self, packet);
+    if (send_now(self, packet))
+        packet_release(packet);
+    else
+        append(self, packet);
     return 0;
 }
 
@@ -135,9 +159,17 @@ struct packet *event_queue_take(struct event_queue *self, size_t max)
     struct packet *rest = *cut;
     *cut = NULL;
     self->first = rest;
+    self->are_under_way = first != rest;
     rearm(self);
     pthread_mutex_unlock(&self->lock);
     return first == rest ? NULL : first;
+}
+
+void event_queue_sent(struct event_queue *self)
+{
+    pthread_mutex_lock(&self->lock);
+    self->are_under_way = false;
+    pthread_mutex_unlock(&self->lock);
 }
 
 void event_queue_close(struct event_queue *self)

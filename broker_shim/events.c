@@ -9,7 +9,6 @@
 enum {
     /* A subscription is a topic and one byte; what is longer closes the connection. */
     SUBSCRIPTION_BYTES_MAX = 4096,
-    RECEIVED_IN_ONE_GO = 256,
 };
 
 struct events {
@@ -65,9 +64,9 @@ const char *events_endpoint(const struct events *self)
     return self->endpoint;
 }
 
-zsock_t *events_socket(struct events *self)
+int events_fd(const struct events *self)
 {
-    return self->socket;
+    return zsock_fd(self->socket);
 }
 
 /* Sends both frames, or neither. With XPUB_NODROP a full queue is told of (EAGAIN at the first
@@ -134,8 +133,7 @@ void events_receive(struct events *self)
 {
     zmq_msg_t message;
     zmq_msg_init(&message);
-    for (int i = 0; i < RECEIVED_IN_ONE_GO; i++)
-        if (zmq_msg_recv(&message, self->handle, ZMQ_DONTWAIT) < 0)
-            break;
+    while (zmq_msg_recv(&message, self->handle, ZMQ_DONTWAIT) >= 0)
+        ;
     zmq_msg_close(&message);
 }

@@ -9,6 +9,9 @@
  * it has read half of it, and nobody else notices. ZeroMQ does not say how many it drops; what can
  * be counted, and is, is each time that a queue was found full (`subscriber_overflows`). Readers
  * notice their loss by the gaps in `seq`.
+ *
+ * Any thread may send and receive, one at a time: who calls sees to that (routing.h). ZeroMQ allows
+ * it behind a lock.
  */
 
 #include <czmq.h>
@@ -33,14 +36,17 @@ int events_new(struct events **ret, const struct events_options *options, struct
 void events_destroy(struct events **self_p);
 
 const char *events_endpoint(const struct events *self);
-zsock_t *events_socket(struct events *self);
+
+/* Readable when events_receive is to be called; it is ZeroMQ's (ZMQ_FD), and readable too when
+ * there is nothing to be read. */
+int events_fd(const struct events *self);
 
 /* Sends the event once for each of its scopes, or once with the empty topic, and never blocks.
  * Returns the number of messages, or -ENOMEM. The packet stays the caller's. Send it once. */
 int events_send(struct events *self, struct packet *packet);
 
-/* To be called when the socket is readable: takes in subscriptions, of which ZeroMQ does the rest,
- * and throws away whatever else subscribers send. */
+/* Takes in subscriptions, of which ZeroMQ does the rest, and throws away whatever else subscribers
+ * send, until there is no more. */
 void events_receive(struct events *self);
 
 #endif

@@ -9,7 +9,7 @@
 
 #define PLUGIN_NAMES "agent:"
 
-int routing_send(struct routing *self, struct packet *packet)
+static int send_locked(struct routing *self, struct packet *packet)
 {
     int forgotten = history_add(self->history, packet);
     if (forgotten > 0)
@@ -17,6 +17,30 @@ int routing_send(struct routing *self, struct packet *packet)
     else if (forgotten < 0)
         log_warning("no memory to keep an event for late readers");
     return events_send(self->events, packet);
+}
+
+int routing_send(struct routing *self, struct packet *packet)
+{
+    pthread_mutex_lock(&self->lock);
+    int result = send_locked(self, packet);
+    pthread_mutex_unlock(&self->lock);
+    return result;
+}
+
+int routing_try_send(struct routing *self, struct packet *packet)
+{
+    if (pthread_mutex_trylock(&self->lock) != 0)
+        return -EBUSY;
+    int result = send_locked(self, packet);
+    pthread_mutex_unlock(&self->lock);
+    return result;
+}
+
+void routing_receive(struct routing *self)
+{
+    pthread_mutex_lock(&self->lock);
+    events_receive(self->events);
+    pthread_mutex_unlock(&self->lock);
 }
 
 int routing_check_unsent(const struct routing *self, struct wps_error *error)

@@ -91,6 +91,27 @@ static void put_event(void *context, const struct packet *packet)
     wire_put_raw(context, packet->body.at, packet->body.size);
 }
 
+/* Under the routing's lock. */
+static int put_history(struct rpc_commands *self, struct call *call,
+                       const struct history_arguments *wanted)
+{
+    struct history *history = self->routing->history;
+    size_t max = wanted->maxitems < EVENT_PERSIST_MAX ? wanted->maxitems : EVENT_PERSIST_MAX;
+    size_t bytes = 0;
+    size_t n = history_read(history, wanted->event, wanted->scope, max, measure, &bytes);
+    if (bytes > self->reply_max)
+        return wps_error_set(call->error, -EMSGSIZE,
+                             "data.maxitems: these %zu events have %zu bytes, a reply has at most "
+                             "%zu: ask for fewer",
+                             n, bytes, self->reply_max);
+    reply_begin(call->reply, &call->request->reqid);
+    wire_put_map(call->reply, 1);
+    wire_put_str(call->reply, "events");
+    wire_put_array(call->reply, n);
+    history_read(history, wanted->event, wanted->scope, max, put_event, call->reply);
+    return 0;
+}
+
 static int eventreadhistory(struct rpc_commands *self, struct call *call)
 {
     struct history_arguments wanted = {.scope = {"", 0}};
@@ -102,21 +123,10 @@ static int eventreadhistory(struct rpc_commands *self, struct call *call)
         result = routing_check_unsent(self->routing, call->error);
     if (result < 0)
         return result;
-    struct history *history = self->routing->history;
-    size_t max = wanted.maxitems < EVENT_PERSIST_MAX ? wanted.maxitems : EVENT_PERSIST_MAX;
-    size_t bytes = 0;
-    size_t n = history_read(history, wanted.event, wanted.scope, max, measure, &bytes);
-    if (bytes > self->reply_max)
-        return wps_error_set(call->error, -EMSGSIZE,
-                             "data.maxitems: these %zu events have %zu bytes, a reply has at most "
-                             "%zu: ask for fewer",
-                             n, bytes, self->reply_max);
-    reply_begin(call->reply, &call->request->reqid);
-    wire_put_map(call->reply, 1);
-    wire_put_str(call->reply, "events");
-    wire_put_array(call->reply, n);
-    history_read(history, wanted.event, wanted.scope, max, put_event, call->reply);
-    return 0;
+    pthread_mutex_lock(&self->routing->lock);
+    result = put_history(self, call, &wanted);
+    pthread_mutex_unlock(&self->routing->lock);
+    return result;
 }
 
 /* ---- brokerinfo ---------------------------------------------------------------------------- */
@@ -157,31 +167,34 @@ static void put_endpoints(struct wire_out *out, const struct rpc_commands *self)
 
 static void put_counters(struct wire_out *out, struct counters *counters)
 {
-    static const size_t n = 0
-#define COUNTER(name) +1
-        COUNTERS(COUNTER)
-#undef COUNTER
-        ;
     atomic_store(&counters->connections_refused, descriptors_refused());
     atomic_store(&counters->log_lines_lost, log_lines_lost());
     wire_put_str(out, "counters");
-    wire_put_map(out, n);
-#define COUNTER(name) wire_pair_uint(out, #name, counter_read(&counters->name));
-    COUNTERS(COUNTER)
+#define ONE(name, help) +1
+    wire_put_map(out, BROKER_COUNTERS(ONE));
+#define COUNTER(name, help) wire_pair_uint(out, #name, counter_read(&counters->name));
+    BROKER_COUNTERS(COUNTER)
 #undef COUNTER
 }
 
 static void put_gauges(struct wire_out *out, const struct rpc_commands *self)
 {
-    size_t events, bytes;
-    event_queue_fill(self->queue, &events, &bytes);
+    struct {
+#define GAUGE(name, help) size_t name;
+        BROKER_GAUGES(GAUGE)
+#undef GAUGE
+    } now = {.unsent_bytes = atomic_load(&self->routing->unsent)};
+    event_queue_fill(self->queue, &now.queue_events, &now.queue_bytes);
+    pthread_mutex_lock(&self->routing->lock);
+    now.history_events = history_events(self->routing->history);
+    now.history_bytes = history_bytes(self->routing->history);
+    pthread_mutex_unlock(&self->routing->lock);
     wire_put_str(out, "gauges");
-    wire_put_map(out, 5);
-    wire_pair_uint(out, "queue_events", events);
-    wire_pair_uint(out, "queue_bytes", bytes);
-    wire_pair_uint(out, "unsent_bytes", atomic_load(&self->routing->unsent));
-    wire_pair_uint(out, "history_events", history_events(self->routing->history));
-    wire_pair_uint(out, "history_bytes", history_bytes(self->routing->history));
+    wire_put_map(out, BROKER_GAUGES(ONE));
+#undef ONE
+#define GAUGE(name, help) wire_pair_uint(out, #name, now.name);
+    BROKER_GAUGES(GAUGE)
+#undef GAUGE
 }
 
 static int brokerinfo(struct rpc_commands *self, struct call *call)

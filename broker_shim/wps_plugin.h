@@ -83,11 +83,12 @@ struct wps_host {
      * end. Any thread, never blocks. Never null. */
     void (*log)(void *context, int level, const char *message);
 
-    /* Publishes an event. Any thread; copies; never blocks. 0: it is in the queue, and events of
-     * one thread leave in the order they were put there. -EAGAIN: the queue is full, the event is
-     * not sent: try later. -EINVAL: not an event (no name, a scope over 245 bytes, a string that is
-     * not UTF-8, data that is not one msgpack value or over 1 MiB). -ESHUTDOWN: the host is going
-     * down. May be null: then nothing is published and all else works. */
+    /* Publishes an event. Any thread; copies; never blocks. 0: it is sent or in the queue, and
+     * events of one thread leave in the order in which it published them. -EAGAIN: the queue is
+     * full, the event is not sent: try later. -EINVAL: not an event (no name, a scope over 245
+     * bytes, a string that is not UTF-8, data that is not one msgpack value or over 1 MiB).
+     * -ESHUTDOWN: the host is going down. May be null: then nothing is published and all else
+     * works. */
     int (*publish)(void *context, const struct wps_event *event);
 };
 

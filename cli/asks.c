@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "cli/dealer.h"
 #include "cli/signals.h"
 
 #define MONITOR "inproc://asks-monitor"
@@ -61,36 +62,19 @@ static void close_all(struct run *run)
 
 /* ---- sending -------------------------------------------------------------------------------- */
 
-static int send_one(struct run *run, const struct control_request *request, uint64_t number)
-{
-    struct wire_out data, out;
-    const struct reqid reqid = {.kind = REQID_UINT, .number = number};
-    wire_out_init(&data);
-    wire_out_init(&out);
-    control_request_pack(&data, request);
-    request_pack(&out, control_command_name(request->command), &reqid,
-                 (struct text){data.bytes.data, data.bytes.size});
-    int result = wire_out_failed(&data) || wire_out_failed(&out) ? -ENOMEM : 0;
-    if (result == 0 && (zmq_send(run->socket, "", 0, ZMQ_SNDMORE) < 0 ||
-                        zmq_send(run->socket, out.bytes.data, out.bytes.size, 0) < 0))
-        result = -errno;
-    wire_out_destroy(&data);
-    wire_out_destroy(&out);
-    return result;
-}
-
 static int send_all(struct run *run)
 {
     int result = 0;
     for (size_t i = 0; i < run->asks->n_requests && result == 0; i++)
-        result = send_one(run, &run->asks->requests[i], i);
+        result = dealer_send(run->socket, &run->asks->requests[i], i);
     return result;
 }
 
 /* ---- replies -------------------------------------------------------------------------------- */
 
-static void take(struct run *run, const struct reply *reply)
+static void take(void *context, const struct reply *reply)
 {
+    struct run *run = context;
     struct asks *asks = run->asks;
     size_t number = reply->resid.kind == REQID_UINT ? reply->resid.number : SIZE_MAX;
     if (number == asks->n_requests) {
@@ -104,35 +88,14 @@ static void take(struct run *run, const struct reply *reply)
     }
 }
 
-/* Takes one message: an empty frame and a reply. -EAGAIN: there is none; -EPROTO: it is another. */
-static int receive(struct run *run, struct wps_error *error)
-{
-    struct reply reply;
-    zmq_msg_t frame;
-    zmq_msg_init(&frame);
-    int result = zmq_msg_recv(&frame, run->socket, ZMQ_DONTWAIT) < 0 ? -errno : 0;
-    while (result == 0 && zmq_msg_more(&frame))
-        result = zmq_msg_recv(&frame, run->socket, ZMQ_DONTWAIT) < 0 ? -errno : 0;
-    if (result == 0) {
-        struct wps_error why;
-        result = reply_open(&reply, zmq_msg_data(&frame), zmq_msg_size(&frame), &why);
-        if (result < 0)
-            result = wps_error_set(error, -EPROTO, "what %s answers is no reply: %s",
-                                   run->broker->endpoint, why.message);
-    }
-    if (result == 0) {
-        take(run, &reply);
-        reply_close(&reply);
-    }
-    zmq_msg_close(&frame);
-    return result;
-}
-
 static int receive_all(struct run *run, struct wps_error *error)
 {
+    struct wps_error why;
     int result = 0;
     while (result == 0)
-        result = receive(run, error);
+        result = dealer_receive(run->socket, take, run, &why);
+    if (result == -EPROTO)
+        return wps_error_set(error, result, "%s: %s", run->broker->endpoint, why.message);
     return result == -EAGAIN ? 0 : result;
 }
 
@@ -147,7 +110,7 @@ static int look_if_due(struct run *run)
         return 0;
     run->looking = true;
     run->next_tick_ms = monotonic_ms() + asks->tick_ms;
-    return send_one(run, &request, asks->n_requests);
+    return dealer_send(run->socket, &request, asks->n_requests);
 }
 
 /* Until when to wait, at most: the end, or the next look. */

@@ -94,6 +94,16 @@ int broker_open(struct broker *ret, const struct broker_options *options, struct
     return 0;
 }
 
+char *broker_beside(const struct broker *self, const char *name)
+{
+    char *endpoint;
+    const char *slash = strrchr(self->endpoint, '/');
+    if (strncmp(self->endpoint, "ipc://", 6) != 0)
+        return NULL;
+    int size = (int)(slash + 1 - self->endpoint);
+    return asprintf(&endpoint, "%.*s%s", size, self->endpoint, name) < 0 ? NULL : endpoint;
+}
+
 int broker_ask(struct broker *self, const struct control_request *request,
                const msgpack_object **ret_data, enum errorcode *ret_refusal,
                struct wps_error *error)

@@ -58,6 +58,10 @@ struct broker {
  * so on, with a sentence. */
 int broker_open(struct broker *ret, const struct broker_options *options, struct wps_error *error);
 
+/* The endpoint of another of its sockets, "events" or "rpc", beside the control socket; to be
+ * freed. Null: it cannot be known (over tcp), or out of memory. */
+char *broker_beside(const struct broker *self, const char *name);
+
 /* Asks it: control_client_ask with the time-out of the options. */
 int broker_ask(struct broker *self, const struct control_request *request,
                const msgpack_object **ret_data, enum errorcode *ret_refusal,

@@ -36,6 +36,7 @@ int signal_main(int argc, char **argv);
 int stats_main(int argc, char **argv);
 int stop_main(int argc, char **argv);
 int thaw_main(int argc, char **argv);
+int top_main(int argc, char **argv);
 int version_main(int argc, char **argv);
 int wait_main(int argc, char **argv);
 int watch_main(int argc, char **argv);

@@ -15,6 +15,7 @@
 static const struct command commands[] = {
     {"ls", "list the blocks and what they use", ls_main},
     {"ps", "show the processes of blocks as trees", ps_main},
+    {"top", "show blocks and processes on the whole screen, as they change", top_main},
     {"watch", "show events as they come", watch_main},
     {"run", "run a command as a member of a block, from its first instruction on", run_main},
     {"stop", "let the processes of blocks end, and kill those that do not", stop_main},

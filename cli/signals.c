@@ -18,13 +18,20 @@ static void end_signals(sigset_t *set)
     sigaddset(set, SIGHUP);
 }
 
-int signals_open(void)
+int signals_open_with(const int *more, size_t n)
 {
     sigset_t set;
     end_signals(&set);
+    for (size_t i = 0; i < n; i++)
+        sigaddset(&set, more[i]);
     sigprocmask(SIG_BLOCK, &set, NULL);
     int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return fd < 0 ? -errno : fd;
+}
+
+int signals_open(void)
+{
+    return signals_open_with(NULL, 0);
 }
 
 int signals_read(int fd)
@@ -42,6 +49,9 @@ void signals_close(int fd, int signal)
         close(fd);
     if (signal > 0) {
         fflush(stdout);
+        sigemptyset(&set);
+        sigaddset(&set, signal);
+        sigprocmask(SIG_UNBLOCK, &set, NULL);
         raise(signal); /* its action is the default, or it would not have come */
     }
     end_signals(&set);

@@ -6,9 +6,14 @@
  * waited for, what is on the screen is put in order, and then the process ends by that signal, as a
  * shell expects it (status 130 or 143 there). */
 
+#include <stddef.h>
+
 /* SIGINT, SIGTERM and SIGHUP are read from the descriptor that this returns from here on; those
  * that the caller ignores stay ignored. Before threads are made. A negative errno. */
 int signals_open(void);
+
+/* The same with `n` more of them, SIGWINCH for one. */
+int signals_open_with(const int *more, size_t n);
 
 /* The signal that came; 0: none. */
 int signals_read(int fd);

@@ -8,26 +8,26 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/openmetrics.h"
 #include "cli/act.h"
 #include "cli/json.h"
+#include "cli/metrics.h"
 
+/* clang-format off */
 static const char help[] =
     "usage: proctrack stats [OPTIONS]\n"
     "\n"
-    "Says what the module counted since it was started, and how much of each thing there is now: "
-    "a\n"
+    "Says what the module counted since it was started, and how much of each thing there is now: a\n"
     "name and a number a line.\n"
     "\n"
-    "      --openmetrics    as OpenMetrics text, for Prometheus and others\n" COMMON_OPTIONS_HELP(
-        "one JSON object: the reply to stats") "\n"
-                                               "Exit status: 0 done; 2 wrong arguments; 3 it could "
-                                               "not be done.\n"
-                                               "\n"
-                                               "Examples:\n"
-                                               "  proctrack stats\n"
-                                               "  proctrack stats --openmetrics "
-                                               ">/var/lib/node_exporter/proctrack.prom\n";
+    "      --openmetrics    as OpenMetrics text, with a sentence on each\n"
+    COMMON_OPTIONS_HELP("one JSON object: the reply to stats")
+    "\n"
+    "Exit status: 0 done; 2 wrong arguments; 3 it could not be done.\n"
+    "\n"
+    "Examples:\n"
+    "  proctrack stats\n"
+    "  proctrack stats --openmetrics | grep -A1 HELP.*lost\n";
+/* clang-format on */
 
 enum { OPTION_OPENMETRICS = OPTION_NEXT };
 
@@ -65,15 +65,11 @@ static void print_plain(const struct stats_view *view)
     }
 }
 
-/* A counter and a gauge may not have one name. */
 static void print_openmetrics(const struct stats_view *view)
 {
-    for (size_t i = 0; i < view->n_counters; i++)
-        openmetrics_counter(stdout, view->counters[i].name, "Counted since the start of the module",
-                            view->counters[i].value);
-    for (size_t i = 0; i < view->n_gauges; i++)
-        openmetrics_gauge(stdout, view->gauges[i].name, "As it is now", view->gauges[i].value);
-    openmetrics_end(stdout);
+    struct openmetrics out = {.to = stdout};
+    metrics_put_stats(&out, STATS_OF_MODULE, view);
+    openmetrics_end(&out);
 }
 
 static int print(const struct stats *stats, const msgpack_object *data)

@@ -387,22 +387,11 @@ static int follow(struct watch *watch)
     }
 }
 
-/* ---- where its sockets are ------------------------------------------------------------------ */
-
-/* "ipc://DIR/name" beside the control socket. Null: it cannot be known. */
-static char *beside(const struct broker *broker, const char *name)
-{
-    char *endpoint;
-    const char *slash = strrchr(broker->endpoint, '/');
-    if (strncmp(broker->endpoint, "ipc://", 6) != 0)
-        return NULL;
-    int size = (int)(slash + 1 - broker->endpoint);
-    return asprintf(&endpoint, "%.*s%s", size, broker->endpoint, name) < 0 ? NULL : endpoint;
-}
+/* ---- all of it ------------------------------------------------------------------------------ */
 
 static int open_sockets(struct watch *watch, struct wps_error *error)
 {
-    _cleanup_free_ char *events = beside(&watch->broker, "events");
+    _cleanup_free_ char *events = broker_beside(&watch->broker, "events");
     if (!watch->events_endpoint && !events)
         return wps_error_set(error, -EINVAL, "where is the events socket? --events says so");
     int result = subscriber_open(&watch->events, watch->broker.context,
@@ -414,7 +403,7 @@ static int open_sockets(struct watch *watch, struct wps_error *error)
 
 static int watch_all(struct watch *watch, struct wps_error *error)
 {
-    _cleanup_free_ char *rpc = beside(&watch->broker, "rpc");
+    _cleanup_free_ char *rpc = broker_beside(&watch->broker, "rpc");
     const char *endpoint = watch->rpc_endpoint ? watch->rpc_endpoint : rpc;
     int result = open_sockets(watch, error);
     if (result == 0 && !endpoint)

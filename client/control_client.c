@@ -21,6 +21,7 @@
 
 enum {
     TRIES = 3, /* how often one request is sent, where one broker after another ends */
+    EVENTS = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED,
 };
 
 struct control_client {
@@ -30,9 +31,9 @@ struct control_client {
     uint64_t n_sockets;     /* for the names of the monitors */
     uint64_t n_requests;    /* for their reqids */
     pid_t broker;           /* in our pid namespace; 0: in another one; -1: not known */
+    bool established;       /* this connection was made: what is sent may have arrived */
     struct wire_out data, out;
-    zmq_msg_t body; /* of the last reply; `reply` is a view of it */
-    struct reply reply;
+    struct control_answer answer; /* of control_client_ask, until the next */
 };
 
 /* ---- its life ------------------------------------------------------------------------------ */
@@ -78,7 +79,6 @@ int control_client_open(struct control_client **ret, void *context, const char *
     self->broker = -1;
     wire_out_init(&self->data);
     wire_out_init(&self->out);
-    zmq_msg_init(&self->body);
     *ret = self;
     return 0;
 }
@@ -92,6 +92,7 @@ static void disconnect(struct control_client *self)
     if (self->monitor)
         zmq_close(self->monitor);
     self->socket = self->monitor = NULL;
+    self->established = false;
 }
 
 void control_client_close(struct control_client **self_p)
@@ -100,8 +101,7 @@ void control_client_close(struct control_client **self_p)
     if (!self)
         return;
     disconnect(self);
-    reply_close(&self->reply);
-    zmq_msg_close(&self->body);
+    control_answer_close(&self->answer);
     wire_out_destroy(&self->data);
     wire_out_destroy(&self->out);
     free(self->endpoint);
@@ -198,8 +198,7 @@ static int open_socket(struct control_client *self)
     self->monitor = self->socket ? zmq_socket(self->context, ZMQ_PAIR) : NULL;
     if (!self->monitor || zmq_setsockopt(self->socket, ZMQ_LINGER, &none, sizeof none) < 0 ||
         zmq_setsockopt(self->monitor, ZMQ_LINGER, &none, sizeof none) < 0 ||
-        zmq_socket_monitor(self->socket, name, ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED) <
-            0 ||
+        zmq_socket_monitor(self->socket, name, EVENTS) < 0 ||
         zmq_connect(self->monitor, name) < 0 || zmq_connect(self->socket, self->endpoint) < 0)
         return -errno;
     return 0;
@@ -221,9 +220,8 @@ static int connect_afresh(struct control_client *self, struct wps_error *error)
 
 /* ---- one request --------------------------------------------------------------------------- */
 
-/* What the monitor tells: -ECONNRESET where the broker went, -ECONNREFUSED where over tcp nobody
- * is there. (Over ipc we looked; a full queue is tried again there, and that is all right.) */
-static int read_monitor(struct control_client *self)
+/* Takes one event of the monitor: a ZMQ_EVENT_*; 0: there is none. */
+static int take_event(struct control_client *self)
 {
     uint16_t event = 0;
     zmq_msg_t frame;
@@ -233,10 +231,23 @@ static int read_monitor(struct control_client *self)
     while (zmq_msg_more(&frame) && zmq_msg_recv(&frame, self->monitor, ZMQ_DONTWAIT) >= 0)
         ;
     zmq_msg_close(&frame);
-    if (event == ZMQ_EVENT_DISCONNECTED)
-        return -ECONNRESET;
+    return event;
+}
+
+/* What the monitor tells: -ECONNRESET where the broker went, -ECONNREFUSED where over tcp nobody
+ * is there. (Over ipc we looked; a full queue is tried again there, and that is all right.) */
+static int read_monitor(struct control_client *self)
+{
     bool over_ipc = strncmp(self->endpoint, IPC, strlen(IPC)) == 0;
-    return event == ZMQ_EVENT_CONNECT_RETRIED && !over_ipc ? -ECONNREFUSED : 0;
+    for (int event; (event = take_event(self));) {
+        if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
+            self->established = true;
+        else if (event == ZMQ_EVENT_DISCONNECTED)
+            return -ECONNRESET;
+        else if (!over_ipc)
+            return -ECONNREFUSED;
+    }
+    return 0;
 }
 
 /* Waits until there is a reply. -ETIMEDOUT, -ECONNRESET, -ECONNREFUSED. */
@@ -259,21 +270,39 @@ static int wait_reply(struct control_client *self, int64_t end_ms)
     }
 }
 
-static int pack(struct control_client *self, const struct control_request *request,
+static int pack(struct control_client *self, const struct control_question *question,
                 struct wps_error *error)
 {
     const struct reqid reqid = {.kind = REQID_UINT, .number = ++self->n_requests};
-    wire_out_clear(&self->data);
     wire_out_clear(&self->out);
-    control_request_pack(&self->data, request);
-    const struct text data = {self->data.bytes.data, self->data.bytes.size};
-    request_pack(&self->out, control_command_name(request->command), &reqid, data);
-    if (wire_out_failed(&self->data) || wire_out_failed(&self->out))
+    request_pack(&self->out, question->command, &reqid, question->data);
+    if (wire_out_failed(&self->out))
         return wps_error_system(error, -ENOMEM, "cannot ask %s", self->endpoint);
+    if (self->out.bytes.size > REQUEST_BYTES_ANSWERED)
+        return wps_error_set(error, -EMSGSIZE, "the request %s has %zu bytes: at most %d are read",
+                             question->command, self->out.bytes.size, REQUEST_BYTES_ANSWERED);
     return 0;
 }
 
-/* Sends what was packed and takes what comes back. */
+static int explain(const struct control_client *self, int code, int timeout_ms,
+                   struct wps_error *error)
+{
+    if (code == -ETIMEDOUT)
+        return wps_error_set(error, code,
+                             "no answer from %s in %d ms: the broker there is busy or stopped",
+                             self->endpoint, timeout_ms);
+    if (code == -ECONNRESET && !self->established)
+        return wps_error_set(error, code, "who listens at %s closes connections: is it a broker?",
+                             self->endpoint);
+    if (code == -ECONNRESET)
+        return wps_error_set(error, code, "the broker at %s ended before it answered",
+                             self->endpoint);
+    if (code == -ECONNREFUSED)
+        return nobody(self, code, error);
+    return wps_error_set(error, code, "cannot ask %s: %s", self->endpoint, zmq_strerror(-code));
+}
+
+/* Sends what was packed and waits until there is a reply. */
 static int exchange(struct control_client *self, int timeout_ms, int64_t end_ms,
                     struct wps_error *error)
 {
@@ -283,36 +312,36 @@ static int exchange(struct control_client *self, int timeout_ms, int64_t end_ms,
         result = -errno;
     if (result == 0)
         result = wait_reply(self, end_ms);
-    if (result == 0 && zmq_msg_recv(&self->body, self->socket, ZMQ_DONTWAIT) < 0)
-        result = -errno;
-    if (result == -ETIMEDOUT)
-        return wps_error_set(error, result,
-                             "no answer from %s in %d ms: the broker there is busy or stopped",
-                             self->endpoint, timeout_ms);
-    if (result == -ECONNRESET)
-        return wps_error_set(error, result, "the broker at %s ended before it answered",
-                             self->endpoint);
-    if (result == -ECONNREFUSED)
-        return nobody(self, result, error);
-    if (result < 0)
-        return wps_error_set(error, result, "cannot ask %s: %s", self->endpoint,
-                             zmq_strerror(-result));
-    return 0;
+    return result < 0 ? explain(self, result, timeout_ms, error) : 0;
 }
 
-static int send_until_answered(struct control_client *self, int timeout_ms, struct wps_error *error)
+/* A connection that went since the last request is of no use, and nothing was sent over it. */
+static int connect_if_needed(struct control_client *self, struct wps_error *error)
 {
-    const int64_t end_ms = monotonic_ms() + timeout_ms;
+    if (self->socket && read_monitor(self) < 0)
+        disconnect(self);
+    return self->socket ? 0 : connect_afresh(self, error);
+}
+
+static int send_until_answered(struct control_client *self, const struct control_question *question,
+                               struct wps_error *error)
+{
+    const int64_t end_ms = monotonic_ms() + question->timeout_ms;
     int result = -ECONNRESET;
-    for (int i = 0; i < TRIES && result == -ECONNRESET; i++) {
-        if (!self->socket && (result = connect_afresh(self, error)) < 0)
+    bool again = true;
+    for (int i = 0; i < TRIES && again; i++) {
+        result = connect_if_needed(self, error);
+        if (result < 0)
             break;
-        result = exchange(self, timeout_ms, end_ms, error);
+        result = exchange(self, question->timeout_ms, end_ms, error);
+        again = result == -ECONNRESET && (question->may_repeat || !self->established);
         if (result < 0)
             disconnect(self); /* a REQ socket that waits can do nothing else */
     }
     return result;
 }
+
+/* ---- replies ------------------------------------------------------------------------------- */
 
 static enum errorcode code_of(struct text name)
 {
@@ -322,14 +351,39 @@ static enum errorcode code_of(struct text name)
     return ERRORCODE_INTERNAL;
 }
 
-static int read_reply(struct control_client *self, const msgpack_object **ret_data,
-                      enum errorcode *ret_refusal, struct wps_error *error)
+void control_answer_close(struct control_answer *answer)
+{
+    reply_close(&answer->reply);
+    free(answer->bytes);
+    *answer = (struct control_answer){0};
+}
+
+/* Takes the reply that is there. */
+static int receive(struct control_client *self, struct control_answer *ret, struct wps_error *error)
 {
     struct wps_error why;
-    struct reply *reply = &self->reply;
-    if (reply_open(reply, zmq_msg_data(&self->body), zmq_msg_size(&self->body), &why) < 0)
+    zmq_msg_t body;
+    zmq_msg_init(&body);
+    int n = zmq_msg_recv(&body, self->socket, ZMQ_DONTWAIT);
+    int result = n < 0 ? -errno : 0;
+    char *bytes = n < 0 ? NULL : malloc((size_t)n + 1);
+    if (bytes) {
+        text_copy(bytes, (struct text){zmq_msg_data(&body), (size_t)n});
+        bytes[n] = '\0';
+    }
+    zmq_msg_close(&body);
+    if (!bytes)
+        return explain(self, result < 0 ? result : -ENOMEM, 0, error);
+    ret->bytes = bytes;
+    if (reply_open(&ret->reply, bytes, (size_t)n, &why) < 0)
         return wps_error_set(error, -EPROTO, "what %s answers is no reply: %s", self->endpoint,
                              why.message);
+    return 0;
+}
+
+static int read_reply(const struct control_client *self, const struct reply *reply,
+                      enum errorcode *ret_refusal, struct wps_error *error)
+{
     if (!reply->ok) {
         if (ret_refusal)
             *ret_refusal = code_of(reply->errorcode);
@@ -338,18 +392,58 @@ static int read_reply(struct control_client *self, const msgpack_object **ret_da
     if (reply->resid.kind != REQID_UINT || reply->resid.number != self->n_requests)
         return wps_error_set(error, -EPROTO, "%s answers another request than the one it was sent",
                              self->endpoint);
-    *ret_data = reply->data;
     return 0;
+}
+
+int control_client_question(struct control_client *self, const struct control_question *question,
+                            struct control_answer *ret, enum errorcode *ret_refusal,
+                            struct wps_error *error)
+{
+    struct control_answer answer = {0};
+    int result = pack(self, question, error);
+    if (result == 0)
+        result = send_until_answered(self, question, error);
+    if (result == 0)
+        result = receive(self, &answer, error);
+    if (result == 0)
+        result = read_reply(self, &answer.reply, ret_refusal, error);
+    if (result < 0)
+        control_answer_close(&answer);
+    else
+        *ret = answer;
+    return result;
+}
+
+bool control_client_may_repeat(enum control_command command)
+{
+    switch (command) {
+    case CONTROL_SIGNAL_TREE:
+    case CONTROL_STOP_TREE:
+    case CONTROL_KILL_STARTED:
+    case CONTROL_REMOVE:
+        return false;
+    default:
+        return true;
+    }
 }
 
 int control_client_ask(struct control_client *self, const struct control_request *request,
                        int timeout_ms, const msgpack_object **ret_data, enum errorcode *ret_refusal,
                        struct wps_error *error)
 {
-    reply_close(&self->reply);
-    self->reply = (struct reply){0};
-    int result = pack(self, request, error);
+    control_answer_close(&self->answer);
+    wire_out_clear(&self->data);
+    control_request_pack(&self->data, request);
+    if (wire_out_failed(&self->data))
+        return wps_error_system(error, -ENOMEM, "cannot ask %s", self->endpoint);
+    const struct control_question question = {
+        .command = control_command_name(request->command),
+        .data = {self->data.bytes.data, self->data.bytes.size},
+        .may_repeat = control_client_may_repeat(request->command),
+        .timeout_ms = timeout_ms,
+    };
+    int result = control_client_question(self, &question, &self->answer, ret_refusal, error);
     if (result == 0)
-        result = send_until_answered(self, timeout_ms, error);
-    return result < 0 ? result : read_reply(self, ret_data, ret_refusal, error);
+        *ret_data = self->answer.reply.data;
+    return result;
 }

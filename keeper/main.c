@@ -9,6 +9,9 @@
  *     the blocks, removes them, and ends, within KEEPER_PATIENCE_MS.
  *
  * It watches both, as a child that the host forked may hold the other end of the socket open.
+ * As a holder (start.h) it is told of no blocks. It is there to be in a cgroup that would be taken
+ * away if it were empty, and stays for a while behind its host, so that the next one finds it.
+ *
  * Nobody can make it outlive its host but by stopping it. What ends services politely it does not
  * hear: a service that is stopped in order says bye, and one that crashes needs it all the more.
  */
@@ -19,6 +22,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -145,22 +149,28 @@ static bool is_started_by_a_module(int argc)
 {
     int type = 0;
     socklen_t size = sizeof type;
-    return argc == 2 && getsockopt(SOCKET, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+    return argc >= 2 && getsockopt(SOCKET, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
            type == SOCK_SEQPACKET;
 }
 
-int main(int argc, char **argv)
+/* `patience` is a number of milliseconds, as our starter wrote it. */
+static int hold(const char *patience)
 {
     struct keeper keeper = {0};
-    if (!is_started_by_a_module(argc)) {
-        fputs("proctrack-keeper is started by proctrack.so: it ends the blocks of a broker that "
-              "died\n",
-              stderr);
-        return USAGE;
+    if (chdir("/") < 0) {
+        say(KEEPER_FAILED, (uint64_t)errno);
+        return 1;
     }
-    const char *root = argv[1];
-    ignore_signals();
-    close_the_rest();
+    say(KEEPER_READY, (uint64_t)getpid());
+    if (wait_for_the_end(&keeper) == HOST_DIED)
+        poll(NULL, 0, atoi(patience));
+    kept_clear(&keeper.kept);
+    return 0;
+}
+
+static int keep(const char *root)
+{
+    struct keeper keeper = {0};
     int lock = keeper_lock_hold(root);
     if (lock < 0 || chdir("/") < 0) {
         say(KEEPER_FAILED, lock < 0 ? (uint64_t)-lock : (uint64_t)errno);
@@ -172,4 +182,17 @@ int main(int argc, char **argv)
     name_the_rest(root, keeper.kept);
     kept_clear(&keeper.kept);
     return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (!is_started_by_a_module(argc)) {
+        fputs("proctrack-keeper is started by proctrack.so: it ends the blocks of a broker that "
+              "died\n",
+              stderr);
+        return USAGE;
+    }
+    ignore_signals();
+    close_the_rest();
+    return argc > 2 && strcmp(argv[1], KEEPER_HOLD) == 0 ? hold(argv[2]) : keep(argv[1]);
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -97,7 +98,7 @@ static int run_between(const struct beginning *beginning)
     return WIFEXITED(status) ? -WEXITSTATUS(status) : -EAGAIN;
 }
 
-int keeper_start(const char *path, const char *root, int *ret_socket, struct wps_error *error)
+static int start_with(char *const *argv, int *ret_socket, struct wps_error *error)
 {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
@@ -114,11 +115,25 @@ int keeper_start(const char *path, const char *root, int *ret_socket, struct wps
     r = r < 0 || host < 0 ? r : move_up(&host);
     if (r == 0 && fcntl(ours, F_SETFL, O_NONBLOCK) < 0)
         r = -errno;
-    char *const argv[] = {(char *)path, (char *)root, NULL};
-    const struct beginning beginning = {path, argv, theirs, null, host};
+    const struct beginning beginning = {argv[0], argv, theirs, null, host};
     r = r < 0 ? r : run_between(&beginning);
     if (r < 0)
         return wps_error_system(error, r, "cannot make the keeper's process");
     *ret_socket = take_fd(&ours);
     return 0;
+}
+
+int keeper_start(const char *path, const char *root, int *ret_socket, struct wps_error *error)
+{
+    char *const argv[] = {(char *)path, (char *)root, NULL};
+    return start_with(argv, ret_socket, error);
+}
+
+int keeper_start_holder(const char *path, unsigned patience_ms, int *ret_socket,
+                        struct wps_error *error)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%u", patience_ms);
+    char *const argv[] = {(char *)path, KEEPER_HOLD, number, NULL};
+    return start_with(argv, ret_socket, error);
 }

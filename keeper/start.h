@@ -14,9 +14,17 @@
 
 enum { KEEPER_HOST_FD = 3 }; /* in the keeper: a pidfd of the host; its socket is 0 */
 
+/* The word that makes it a holder. */
+#define KEEPER_HOLD "--hold"
+
 /* Starts the program `path` for the cgroup directory `root`; returns at once with the module's end
  * of its socket, which does not block. Whether it could be run is the first message there. Any
  * thread. -EMFILE, -EAGAIN, -ENOMEM and so on with a sentence. */
 int keeper_start(const char *path, const char *root, int *ret_socket, struct wps_error *error);
+
+/* The same program as a holder: it does nothing, which keeps the cgroup that it is put into from
+ * being empty, and ends `patience_ms` after its host, or at once with a "bye". */
+int keeper_start_holder(const char *path, unsigned patience_ms, int *ret_socket,
+                        struct wps_error *error);
 
 #endif

@@ -77,21 +77,26 @@ static void confidence_of(struct module *module, struct ask *ask)
 static void stats(struct module *module, struct ask *ask)
 {
     const struct counters *of = &module->counters;
+    const struct gauges now = {
+        .blocks = registry_n_blocks(&module->registry),
+        .processes = registry_n_processes(&module->registry),
+        .escaped = escapees_count(module),
+        .requests_waiting = control_waiting(ask->control),
+        .workers = workers_threads(module->workers),
+        .jobs_pending = workers_pending(module->workers),
+        .details_held = details_held(module),
+        .keeper_pid = keeper_pid(module),
+        .keeper_blocks = keeper_blocks(module),
+    };
     const struct named_uint counters[] = {
-#define COUNTER_ROW(name) {#name, of->name},
-        COUNTERS(COUNTER_ROW)
+#define COUNTER_ROW(name, help) {#name, of->name},
+        MODULE_COUNTERS(COUNTER_ROW)
 #undef COUNTER_ROW
     };
     const struct named_int gauges[] = {
-        {"blocks", registry_n_blocks(&module->registry)},
-        {"processes", registry_n_processes(&module->registry)},
-        {"escaped", escapees_count(module)},
-        {"requests_waiting", control_waiting(ask->control)},
-        {"workers", workers_threads(module->workers)},
-        {"jobs_pending", workers_pending(module->workers)},
-        {"details_held", details_held(module)},
-        {"keeper_pid", keeper_pid(module)},
-        {"keeper_blocks", keeper_blocks(module)},
+#define GAUGE_ROW(name, help) {#name, now.name},
+        MODULE_GAUGES(GAUGE_ROW)
+#undef GAUGE_ROW
     };
     stats_reply_pack(control_reply(ask), counters, sizeof counters / sizeof *counters, gauges,
                      sizeof gauges / sizeof *gauges);

@@ -47,11 +47,13 @@ static void make_exact(struct module *module, struct process *process,
 }
 
 /* True where the facts tell another command than readers were told. */
-static bool tells_news(const struct process *process, const struct process_facts *facts)
+static bool tells_news(const struct module *module, const struct process *process,
+                       const struct process_facts *facts)
 {
     if (facts->argv.size == 0)
         return false;
-    struct command *now = command_new(facts->argv, facts->argv_cut, text_of(facts->stat.comm));
+    struct command *now =
+        command_new(&module->options.mask, facts->argv, facts->argv_cut, text_of(facts->stat.comm));
     bool news = now && !command_equal(now, process->command);
     command_release(&now);
     return news;
@@ -85,7 +87,7 @@ static void seen_again(struct module *module, struct process *process, struct sc
         lives_drive(module, process,
                     &(struct life_news){.input = LIFE_RESCOPE, .by_scan = by_scan});
     }
-    if (newer && by_scan && tells_news(process, facts)) {
+    if (newer && by_scan && tells_news(module, process, facts)) {
         struct life_news news = from_facts(LIFE_SEEN_NEW, facts, by_scan);
         module->counters.scan_repairs++;
         lives_drive(module, process, &news);
@@ -331,7 +333,7 @@ void lives_on_facts(struct tracker_op *op, void *context)
     } else if (process && process->late_ask == op->tag && facts &&
                lives_same(process, facts->stat.start_ticks)) {
         process->late_ask = 0;
-        if (tells_news(process, facts)) {
+        if (tells_news(module, process, facts)) {
             struct life_news news = from_facts(LIFE_SEEN_NEW, facts, false);
             lives_drive(module, process, &news);
         }

@@ -153,21 +153,19 @@ void keeper_forget_told(struct keeper *keeper)
 
 /* ---- for the others ---- */
 
-/* Beside the file that this code is in. */
-static void find_program(struct keeper *keeper)
+void keeper_find_program(const struct module *module, char *path, size_t room)
 {
     static const char name[] = "proctrack-keeper";
     Dl_info info;
-    if (keeper->module->options.keeper[0]) {
-        snprintf(keeper->path, sizeof keeper->path, "%s", keeper->module->options.keeper);
+    if (module->options.keeper[0]) {
+        snprintf(path, room, "%s", module->options.keeper);
         return;
     }
     _cleanup_free_ char *own =
         dladdr((void *)(uintptr_t)keeper_open, &info) ? realpath(info.dli_fname, NULL) : NULL;
     const char *slash = own ? strrchr(own, '/') : NULL;
-    if (!slash || snprintf(keeper->path, sizeof keeper->path, "%.*s/%s", (int)(slash - own), own,
-                           name) >= (int)sizeof keeper->path)
-        snprintf(keeper->path, sizeof keeper->path, "%s", name);
+    if (!slash || snprintf(path, room, "%.*s/%s", (int)(slash - own), own, name) >= (int)room)
+        snprintf(path, room, "%s", name);
 }
 
 int keeper_open(struct module *module, struct wps_error *error)
@@ -188,7 +186,7 @@ int keeper_open(struct module *module, struct wps_error *error)
     if (r < 0)
         return wps_error_system(error, r, "cannot make a timer");
     sd_event_source_set_enabled(keeper->timer, SD_EVENT_OFF);
-    find_program(keeper);
+    keeper_find_program(module, keeper->path, sizeof keeper->path);
     bool there = access(keeper->path, X_OK) == 0;
     snprintf(why, sizeof why, "%s%.400s%s%s",
              there ? "on_crash: kill can be had: " : "on_crash: kill cannot be had: ", keeper->path,

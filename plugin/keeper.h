@@ -13,6 +13,9 @@
 #include "plugin/control.h"
 #include "plugin/module.h"
 
+/* Where its program is: by the option, else beside the file that this code is in. */
+void keeper_find_program(const struct module *module, char *path, size_t room);
+
 /* Finds its program. -ENOMEM. */
 int keeper_open(struct module *module, struct wps_error *error);
 

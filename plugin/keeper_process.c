@@ -114,7 +114,7 @@ static void cut_off(struct keeper *keeper)
     cleanup_close(&keeper->socket);
     keeper->pidfd = keeper->socket = -1;
     keeper->pid = 0;
-    tracker_spare(keeper->module->tracker, 0);
+    tracker_spare(keeper->module->tracker, TRACKER_KEEPER, 0);
 }
 
 void keeper_want(struct keeper *keeper)
@@ -236,7 +236,7 @@ static void on_ready(struct keeper *keeper, uint32_t pid)
     if (keeper->pidfd >= 0)
         sd_event_add_io(keeper->module->event, &keeper->pidfd_source, keeper->pidfd, EPOLLIN,
                         on_pidfd, keeper);
-    tracker_spare(keeper->module->tracker, pid);
+    tracker_spare(keeper->module->tracker, TRACKER_KEEPER, pid);
     keeper->state = RUNS;
     setup_note(keeper->module, "keeper", true, "it was started, and works");
     module_log(keeper->module, WPS_LOG_DEBUG, "the keeper for on_crash: kill is process %u", pid);

@@ -106,8 +106,40 @@ static struct process_detail view_of(const struct detail *detail, struct listeni
     };
 }
 
-static void pack_record(struct wire_out *out, const struct listing *listing,
-                        const struct process *process, uint64_t rss_bytes)
+/* Room for what of a detail is masked; one for each of its texts. */
+struct masked {
+    char *argv, *exe, *cwd;
+};
+
+static void free_masked(struct masked *masked)
+{
+    free(masked->argv);
+    free(masked->exe);
+    free(masked->cwd);
+}
+
+/* A text of which secrets cannot be hidden, for want of memory, is not told. */
+static struct text mask_text(const struct mask *mask, struct text text, bool cut, char **ret_room)
+{
+    *ret_room = text.size ? malloc(MASK_ROOM(text.size)) : NULL;
+    if (!*ret_room)
+        return (struct text){NULL, 0};
+    return mask_argv(mask, text, cut, *ret_room, NULL);
+}
+
+static void mask_detail(const struct mask *mask, struct process_detail *detail,
+                        struct masked *ret_rooms)
+{
+    detail->exe = mask_text(mask, detail->exe, false, &ret_rooms->exe);
+    detail->cwd = mask_text(mask, detail->cwd, false, &ret_rooms->cwd);
+    bool empty = detail->argv.size == 0;
+    detail->argv = mask_text(mask, detail->argv, detail->argv_truncated, &ret_rooms->argv);
+    detail->has_argv &= empty || detail->argv.at != NULL;
+}
+
+static void pack_record(const struct module *module, struct wire_out *out,
+                        const struct listing *listing, const struct process *process,
+                        uint64_t rss_bytes)
 {
     struct process_record record;
     struct process_detail view;
@@ -120,7 +152,9 @@ static void pack_record(struct wire_out *out, const struct listing *listing,
     }
     _cleanup_free_ struct listening_port *ports =
         detail->n_ports ? calloc(detail->n_ports, sizeof *ports) : NULL;
+    struct masked rooms cleanup(free_masked) = {0};
     view = view_of(detail, ports);
+    mask_detail(&module->options.mask, &view, &rooms);
     record.detail = &view;
     process_record_pack(out, &record);
 }
@@ -138,7 +172,7 @@ static void answer(struct module *module, const struct block *block, const struc
     list_reply_begin(out, &head);
     TAILQ_FOREACH (process, &block->processes, in_block)
         if (is_listed(ask, process))
-            pack_record(out, listing, process, rss_of(listing, process->pid));
+            pack_record(module, out, listing, process, rss_of(listing, process->pid));
     control_send(ask);
 }
 

@@ -61,7 +61,8 @@ void lives_take_command(struct module *module, struct process *process,
      * is ending: that is no news where its command is known. */
     if (input->argv.size == 0 && !input->has_argv && lives_knows_command(process))
         return;
-    struct command *command = command_new(input->argv, input->argv_cut, input->comm);
+    struct command *command =
+        command_new(&module->options.mask, input->argv, input->argv_cut, input->comm);
     if (!command) {
         module->counters.out_of_memory++;
         return;

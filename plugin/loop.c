@@ -23,6 +23,7 @@
 #include "plugin/details.h"
 #include "plugin/escapees.h"
 #include "plugin/expiry.h"
+#include "plugin/holder.h"
 #include "plugin/intake.h"
 #include "plugin/keeper.h"
 #include "plugin/lives.h"
@@ -188,6 +189,7 @@ static int unmake_all(struct module *module, uint64_t deadline_ns)
     module->feed_source = sd_event_source_disable_unref(module->feed_source);
     feed_close(&module->feed);
     tracker_close(&module->tracker);
+    holder_close(module);
     sd_event_source_disable_unref(module->settle_timer);
     sd_event_source_disable_unref(module->read_timer);
     sd_event_source_disable_unref(module->mark_timer);

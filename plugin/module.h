@@ -12,6 +12,7 @@
  *   scan       compares the registry with the kernel
  *   blocks     makes and ends blocks
  *   keeper     the process that ends blocks when ours dies
+ *   holder     the scope of the systemd manager that blocks are in, where we may make no cgroups
  *   escapees   remembers who left a block alive
  *   outside    looks for what belongs to a block and is not in it, and ends it
  *   expiry     takes away adopted blocks that nobody wants
@@ -36,7 +37,7 @@
 #include "trackers/workers.h"
 
 enum {
-    ATTEMPTS_MAX = 8,
+    ATTEMPTS_MAX = 12,
     ENDS_KEPT = 4096, /* a power of two */
 };
 
@@ -133,6 +134,7 @@ struct module {
     struct detail_reader *detail_reader; /* null: none was needed yet */
     struct overview *overview;           /* the same */
     struct keeper *keeper;               /* keeper.h; null: the tracker has no use for one */
+    struct holder *holder;               /* holder.h; null: there is no scope */
     TAILQ_HEAD(, block) unclaimed;       /* adopted, by the time when they expire: expiry.c */
     struct control *control;
     struct counters counters;

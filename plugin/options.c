@@ -12,7 +12,7 @@
 #include "trackers/feed.h"
 #include "trackers/tracker.h"
 
-enum kind { WORD_OF, TEXT, NUMBER, EITHER };
+enum kind { WORD_OF, TEXT, NUMBER, EITHER, PATTERN };
 
 struct row {
     const char *key;
@@ -30,6 +30,7 @@ static const struct row rows[] = {
     {"feed", WORD_OF, PLACE(feed), .words = feed_names},
     {"control", TEXT, PLACE(control)},
     {"cgroup-root", TEXT, PLACE(cgroup_root)},
+    {"scope", EITHER, PLACE(never_scope), .no = "ask", .yes = "never"},
     {"poll-ms", NUMBER, PLACE(poll_ms), .min = 10, .max = 3600000},
     {"settle-ms", NUMBER, PLACE(settle_ms), .min = 0, .max = 10000},
     {"on-exit", EITHER, PLACE(keep_on_exit), .no = "kill", .yes = "keep"},
@@ -43,6 +44,8 @@ static const struct row rows[] = {
     {"max-processes", NUMBER, PLACE(max_processes), .min = 1, .max = 10000000},
     {"max-requests", NUMBER, PLACE(max_requests), .min = 1, .max = 1000000},
     {"reserve-descriptors", NUMBER, PLACE(reserve_descriptors), .min = 0, .max = 1000000},
+    {"mask", PATTERN, PLACE(mask)},
+    {"mask-defaults", EITHER, PLACE(mask.off_defaults), .no = "yes", .yes = "no"},
 };
 
 static const struct options defaults = {
@@ -132,6 +135,8 @@ static int set(struct options *options, const struct row *row, const char *value
         return set_word(place, row, value, error);
     case TEXT:
         return set_text(place, row, value, error);
+    case PATTERN:
+        return mask_add(place, value, error);
     }
     return -EINVAL;
 }

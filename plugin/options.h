@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "broker_shim/wps_plugin.h"
+#include "plugin/mask.h"
 
 enum { OPTION_TEXT_MAX = 4096 };
 
@@ -22,15 +23,17 @@ struct options {
     uint64_t settle_ms;                /* 5: how long `added` waits for an exec */
     bool keep_on_exit;                 /* on-exit=keep; kill is the default */
     uint64_t adopt_expire_ms;          /* 60000: see expiry.h; 0: never */
-    char keeper[OPTION_TEXT_MAX];      /* the keeper's program; "": beside the module */
-    uint64_t feed_buffer_kib;          /* 0: the feed's own default */
-    uint64_t persist;                  /* 0: how many of each event late readers can read */
-    bool trace;                        /* log=trace: every step of every life is logged */
-    uint64_t max_blocks;               /* 10000 */
-    uint64_t max_scopes;               /* 1000: sub-scopes of a block */
-    uint64_t max_processes;            /* 200000: members of all blocks */
-    uint64_t max_requests;             /* 4096: that wait for their answer */
-    uint64_t reserve_descriptors;      /* 256: kept free of what is held for long */
+    bool never_scope;             /* scope=never: no manager is asked for one; ask is the default */
+    char keeper[OPTION_TEXT_MAX]; /* the keeper's program; "": beside the module */
+    uint64_t feed_buffer_kib;     /* 0: the feed's own default */
+    uint64_t persist;             /* 0: how many of each event late readers can read */
+    bool trace;                   /* log=trace: every step of every life is logged */
+    uint64_t max_blocks;          /* 10000 */
+    uint64_t max_scopes;          /* 1000: sub-scopes of a block */
+    uint64_t max_processes;       /* 200000: members of all blocks */
+    uint64_t max_requests;        /* 4096: that wait for their answer */
+    uint64_t reserve_descriptors; /* 256: kept free of what is held for long */
+    struct mask mask;             /* mask, mask-defaults: what is hidden in command lines */
 };
 
 /* Reads them. -EINVAL: an unknown key, or a value that is not allowed; the sentence names it and

@@ -534,8 +534,9 @@ static void fill(struct outside *outside, struct survivor *survivor, uint32_t pi
     struct proc_stat stat;
     if (proc_stat_read(&stat, pid) < 0 || stat.start_ticks != start_ticks || proc_has_ended(&stat))
         return;
-    struct command *command = command_new(facts ? facts->argv : (struct text){NULL, 0},
-                                          facts && facts->argv_cut, text_of(stat.comm));
+    struct command *command =
+        command_new(&outside->module->options.mask, facts ? facts->argv : (struct text){NULL, 0},
+                    facts && facts->argv_cut, text_of(stat.comm));
     *survivor = (struct survivor){
         .pid = pid,
         .started_at_ms = proc_clock_ms(&outside->module->clock, start_ticks),

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "schemas/command_line.h"
+#include "trackers/procfs.h"
 
 enum { SPARE_MAX = 1024 };
 
@@ -255,11 +256,26 @@ unsigned registry_n_processes(const struct registry *registry)
 
 /* ---- commands ---- */
 
-struct command *command_new(struct text argv, bool cut, struct text comm)
+/* The bytes of a command, with what is secret hidden. */
+static size_t masked_line(char text[static COMMAND_MAX], const struct mask *mask, struct text argv,
+                          bool cut, struct text comm, bool *ret_truncated)
+{
+    char room[MASK_ROOM(PROC_ARGV_MAX)], name_room[MASK_ROOM(PROC_COMM_MAX)];
+    if (argv.size > PROC_ARGV_MAX) {
+        argv.size = PROC_ARGV_MAX;
+        cut = true;
+    }
+    if (comm.size > PROC_COMM_MAX)
+        comm.size = PROC_COMM_MAX;
+    comm = mask_argv(mask, comm, true, name_room, NULL);
+    return command_line(text, mask_argv(mask, argv, cut, room, NULL), cut, comm, ret_truncated);
+}
+
+struct command *command_new(const struct mask *mask, struct text argv, bool cut, struct text comm)
 {
     char text[COMMAND_MAX];
     bool truncated;
-    size_t size = command_line(text, argv, cut, comm, &truncated);
+    size_t size = masked_line(text, mask, argv, cut, comm, &truncated);
     struct command *command = malloc(sizeof *command + size);
     if (!command)
         return NULL;

@@ -19,6 +19,7 @@
 #include <uthash.h>
 
 #include "base/text.h"
+#include "plugin/mask.h"
 #include "schemas/block_event.h"
 #include "schemas/names.h"
 #include "trackers/life.h"
@@ -226,8 +227,10 @@ void registry_remove_process(struct registry *registry, struct process *process)
 unsigned registry_n_processes(const struct registry *registry);
 unsigned registry_n_blocks(const struct registry *registry);
 
-/* Makes a command out of an argument vector; null: out of memory. One user. */
-struct command *command_new(struct text argv, bool cut, struct text comm);
+/* Makes a command out of an argument vector, of PROC_ARGV_MAX bytes at most, with what is secret in
+ * it hidden (mask.h): it is never kept, so nobody is told and no comparison sees it. Null: out of
+ * memory. One user. */
+struct command *command_new(const struct mask *mask, struct text argv, bool cut, struct text comm);
 struct command *command_share(struct command *command);
 void command_release(struct command **command_p);
 /* True where both read the same. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "plugin/holder.h"
 #include "plugin/keeper.h"
 
 void setup_note(struct module *module, const char *what, bool ok, const char *why)
@@ -37,11 +38,49 @@ static void note(struct module *module, const char *kind, const char *name, int 
 static int try_tracker(struct module *module, const char *name, struct wps_error *error)
 {
     const struct tracker_options options = {
-        .cgroup_root = module->options.cgroup_root,
+        .cgroup_root =
+            module->holder ? holder_directory(module->holder) : module->options.cgroup_root,
         .instance = module->host.runtime_dir,
+        .mover = holder_mover(module->holder),
     };
     int r = tracker_open(name, &options, &module->tracker, error);
     note(module, "tracker", name, r, error);
+    return r;
+}
+
+static bool is_for_a_manager(const struct module *module, const char *name, int result)
+{
+    return strcmp(name, "cgroup") == 0 && !*module->options.cgroup_root &&
+           !module->options.never_scope &&
+           (result == -EACCES || result == -EPERM || result == -EROFS);
+}
+
+/* Where we may make no cgroups, there may be a manager that gives us a part of the tree. */
+static int try_scope(struct module *module, const char *name, struct wps_error *error)
+{
+    struct wps_error why, first = *error;
+    char told[sizeof module->attempts[0].why];
+    int r = holder_open(module, &why);
+    setup_note(module, "scope", r == 0, r < 0 ? why.message : "");
+    if (r < 0)
+        return wps_error_set(error, r, "%.240s; %.240s", first.message, why.message);
+    snprintf(told, sizeof told, "the systemd manager gave us the cgroup %.400s",
+             holder_directory(module->holder));
+    setup_note(module, "scope", true, told);
+    r = try_tracker(module, name, error);
+    if (r < 0) {
+        setup_note(module, "scope", false, error->message);
+        holder_close(module);
+    }
+    return r;
+}
+
+static int try_best(struct module *module, const char *name, struct wps_error *error)
+{
+    int r = try_tracker(module, name, error);
+    r = is_for_a_manager(module, name, r) ? try_scope(module, name, error) : r;
+    if (r == 0)
+        holder_spare(module);
     return r;
 }
 
@@ -50,13 +89,13 @@ int setup_tracker(struct module *module, struct wps_error *error)
     struct wps_error why;
     const char *forced = module->options.tracker;
     if (*forced) {
-        int r = try_tracker(module, forced, &why);
+        int r = try_best(module, forced, &why);
         return r < 0 ? wps_error_set(error, r, "tracker=%s does not work here: %s", forced,
                                      why.message)
                      : 0;
     }
     for (const char *const *name = tracker_names(); *name; name++)
-        if (try_tracker(module, *name, &why) == 0)
+        if (try_best(module, *name, &why) == 0)
             return 0;
     return wps_error_set(error, -ENOSYS, "no tracker works here: %s", why.message);
 }
@@ -65,6 +104,7 @@ static int try_feed(struct module *module, const char *name, struct wps_error *e
 {
     const struct feed_options options = {
         .root_fd = tracker_root_fd(module->tracker),
+        .mover = holder_mover(module->holder),
         .ring_kib = (unsigned)module->options.feed_buffer_kib,
         .poll_ms = (unsigned)module->options.poll_ms,
         .max_watched = (unsigned)module->options.max_processes,

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "trackers/procfs.h"
+#include "trackers/tracker_impl.h"
 
 static int check_life(const struct proc_stat *stat, uint32_t pid, uint64_t start_ticks,
                       struct wps_error *error)
@@ -39,13 +40,13 @@ static int check_user(uint32_t pid, uint32_t client_uid, struct wps_error *error
     return 0;
 }
 
-int assignable_check(uint32_t pid, uint64_t start_ticks, uint32_t client_uid, uint32_t spared,
-                     struct wps_error *error)
+int assignable_check(const struct tracker *tracker, uint32_t pid, uint64_t start_ticks,
+                     uint32_t client_uid, struct wps_error *error)
 {
     struct proc_stat stat;
-    if (pid && pid == spared)
+    if (tracker_spares(tracker, pid))
         return wps_error_set(error, -EPERM,
-                             "data.pid: %u is the broker's keeper and belongs to no block", pid);
+                             "data.pid: %u is a helper of the broker and belongs to no block", pid);
     int r = proc_stat_read(&stat, pid);
     if (r == 0 && !proc_is_process(pid))
         r = -ESRCH; /* /proc shows threads too, where they are asked for by number */
@@ -62,27 +63,28 @@ int assignable_check(uint32_t pid, uint64_t start_ticks, uint32_t client_uid, ui
     return 0;
 }
 
-/* Takes our own process and our helper out of what was found from `from` on, so that nobody below
+/* Takes our own process and our helpers out of what was found from `from` on, so that nobody below
  * them is found. */
-static size_t without_us(uint32_t *pids, size_t from, size_t n, uint32_t spared)
+static size_t without_us(const struct tracker *tracker, uint32_t *pids, size_t from, size_t n)
 {
     const uint32_t us = (uint32_t)getpid();
     for (size_t i = from; i < n; i++)
-        if (pids[i] == us || pids[i] == spared)
+        if (pids[i] == us || tracker_spares(tracker, pids[i]))
             pids[i--] = pids[--n];
     return n;
 }
 
-int assignable_descendants(uint32_t pid, uint32_t spared, uint32_t **ret_pids, size_t *ret_n)
+int assignable_descendants(const struct tracker *tracker, uint32_t pid, uint32_t **ret_pids,
+                           size_t *ret_n)
 {
     _cleanup_free_ uint32_t *pids = NULL;
     size_t n = 0, room = 0, before = 0;
     int r = proc_children(pid, &pids, &n, &room);
-    n = without_us(pids, 0, n, spared);
+    n = without_us(tracker, pids, 0, n);
     for (size_t i = 0; r == 0 && i < n; i++) {
         before = n;
         r = proc_children(pids[i], &pids, &n, &room);
-        n = without_us(pids, before, n, spared);
+        n = without_us(tracker, pids, before, n);
     }
     if (r < 0)
         return r;

@@ -301,9 +301,9 @@ static int list(struct tracker *tracker, struct tracker_op *op)
 /* ---- assign ---- */
 
 /* Moves one process, if it is not where it is to be; tells its facts either way. Returns whether it
- * was moved. */
+ * was moved. `why` is set where a mover could not. */
 static int assign_one(struct cgroup_tracker *cgroup, struct tracker_op *op, const char *directory,
-                      uint32_t pid)
+                      uint32_t pid, struct wps_error *why)
 {
     struct process_facts facts;
     char block[TRACKER_BLOCK_MAX + 1], scope[TRACKER_SCOPE_MAX + 1];
@@ -314,7 +314,7 @@ static int assign_one(struct cgroup_tracker *cgroup, struct tracker_op *op, cons
                     strcmp(block, op->block) == 0;
     /* The one that was asked for goes to its sub-scope; its descendants stay in theirs. */
     bool there = in_block && (pid != op->pid || strcmp(scope, op->scope) == 0);
-    r = there ? 0 : cgroupfs_move(directory, pid);
+    r = there ? 0 : mover_move(cgroup->mover, directory, pid, why);
     if (r < 0) {
         facts_clear(&facts);
         return r;
@@ -339,20 +339,19 @@ static bool is_listed(const struct tracker_op *op, uint32_t pid)
 /* The descendants it has, as still linked by parent. What was moved before it forks again has its
  * children inside; so this ends when a round finds nobody outside. */
 static int assign_descendants(struct cgroup_tracker *cgroup, struct tracker_op *op,
-                              const char *directory)
+                              const char *directory, struct wps_error *why)
 {
-    uint32_t spared = __atomic_load_n(&cgroup->tracker.spared, __ATOMIC_RELAXED);
     for (int round = 0; round < ASSIGN_ROUNDS; round++) {
         _cleanup_free_ uint32_t *pids = NULL;
         size_t n = 0;
         bool moved = false;
-        int r = assignable_descendants(op->pid, spared, &pids, &n);
+        int r = assignable_descendants(&cgroup->tracker, op->pid, &pids, &n);
         if (r < 0)
             return r;
         for (size_t i = 0; i < n; i++) {
             if (is_listed(op, pids[i]))
                 continue;
-            r = assign_one(cgroup, op, directory, pids[i]);
+            r = assign_one(cgroup, op, directory, pids[i], why);
             if (r < 0 && r != -ESRCH)
                 return r;
             moved = moved || r == 1;
@@ -361,6 +360,17 @@ static int assign_descendants(struct cgroup_tracker *cgroup, struct tracker_op *
             return 0;
     }
     return -ELOOP;
+}
+
+/* `why` is the mover's sentence, if it said one. */
+static int say_unmoved(struct tracker_op *op, int r, const char *what, const char *directory,
+                       const struct wps_error *why)
+{
+    if (why->message[0])
+        return wps_error_set(&op->error, r, "cannot move %s %u into its block: %.400s", what,
+                             op->pid, why->message);
+    return wps_error_system(&op->error, r, "cannot move %s %u into its block (%s)", what, op->pid,
+                            directory);
 }
 
 /* For the next broker. `facts` are of the one that was asked for. */
@@ -383,20 +393,16 @@ static int assign(struct tracker *tracker, struct tracker_op *op)
     int r = cgroup_directory(tracker, op->block, op->scope, directory);
     if (r < 0)
         return wps_error_system(&op->error, r, "data.scope");
-    r = assignable_check(op->pid, op->start_ticks, op->client_uid,
-                         __atomic_load_n(&tracker->spared, __ATOMIC_RELAXED), &op->error);
+    r = assignable_check(tracker, op->pid, op->start_ticks, op->client_uid, &op->error);
     if (r < 0)
         return r;
-    r = assign_one(cgroup, op, directory, op->pid);
+    struct wps_error why = {""};
+    r = assign_one(cgroup, op, directory, op->pid, &why);
     if (r < 0)
-        return wps_error_system(&op->error, r, "cannot move process %u into its block (%s)",
-                                op->pid, directory);
+        return say_unmoved(op, r, "process", directory, &why);
     mark_root(tracker, op, &op->facts.items[0]);
-    r = assign_descendants(cgroup, op, directory);
-    if (r < 0)
-        return wps_error_system(&op->error, r, "cannot move all descendants of process %u",
-                                op->pid);
-    return 0;
+    r = assign_descendants(cgroup, op, directory, &why);
+    return r < 0 ? say_unmoved(op, r, "all descendants of process", directory, &why) : 0;
 }
 
 static int cgroup_run(struct tracker *tracker, struct tracker_op *op)

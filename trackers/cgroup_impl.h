@@ -13,8 +13,10 @@
 
 struct cgroup_tracker {
     struct tracker tracker;
-    char *root_in_hierarchy; /* the root's path as /proc/PID/cgroup tells it */
-    char *home;              /* directory of the cgroup that we were in at the beginning */
+    char *root_in_hierarchy;   /* the root's path as /proc/PID/cgroup tells it */
+    char *home;                /* directory of the cgroup that we were in at the beginning */
+    char *beside;              /* directory that the root is in */
+    const struct mover *mover; /* null: none */
 };
 
 enum { CGROUP_REMOVE_PATIENCE_MS = 1000 };

@@ -16,16 +16,6 @@
 #include "trackers/probe.h"
 #include "trackers/procfs.h"
 
-/* One name per instance, so that brokers side by side do not meet, and the same one again after a
- * restart (FNV-1a, for spreading only). */
-static uint64_t hash_of(const char *text)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (; *text; text++)
-        hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
 static int find_root(struct cgroup_tracker *cgroup, const struct tracker_options *options,
                      struct wps_error *error)
 {
@@ -36,9 +26,10 @@ static int find_root(struct cgroup_tracker *cgroup, const struct tracker_options
     /* Where the root is elsewhere, its path in the hierarchy is learned from the trial child. */
     const char *where =
         options->cgroup_root && *options->cgroup_root ? options->cgroup_root : directory;
-    if (snprintf(cgroup->tracker.root_path, sizeof cgroup->tracker.root_path,
-                 "%s/proctrack-%016llx", where, (unsigned long long)hash_of(options->instance)) >=
-        (int)sizeof cgroup->tracker.root_path)
+    char name[TRACKER_ROOT_NAME];
+    tracker_root_name(name, options->instance);
+    if (snprintf(cgroup->tracker.root_path, sizeof cgroup->tracker.root_path, "%s/%s", where,
+                 name) >= (int)sizeof cgroup->tracker.root_path)
         return wps_error_set(error, -ENAMETOOLONG, "the cgroup root's path is too long");
     r = cgroup_make(cgroup->tracker.root_path, error);
     if (r == -EACCES || r == -EPERM || r == -EROFS)
@@ -53,8 +44,9 @@ static int find_root(struct cgroup_tracker *cgroup, const struct tracker_options
         return wps_error_system(error, -errno, "cannot open %s", cgroup->tracker.root_path);
     bool inside =
         strncmp(directory, cgroup->tracker.root_path, strlen(cgroup->tracker.root_path)) == 0;
+    cgroup->beside = strdup(where);
     cgroup->home = inside ? strdup(where) : take_ptr(directory);
-    return cgroup->home ? 0 : wps_error_set(error, -ENOMEM, "out of memory");
+    return cgroup->home && cgroup->beside ? 0 : wps_error_set(error, -ENOMEM, "out of memory");
 }
 
 /* Learns the root's path in the hierarchy from where a child in `directory` says it is. */
@@ -85,7 +77,7 @@ static int try_child(struct cgroup_tracker *cgroup, const char *directory, const
     _cleanup_close_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return wps_error_system(error, -errno, "cannot open %s", directory);
-    int r = probe_start(&probe, fd, error);
+    int r = probe_start(&probe, fd, cgroup->mover, error);
     if (r < 0)
         return r;
     r = learn_path(cgroup, (uint32_t)probe.pid, name, error);
@@ -129,6 +121,7 @@ void cgroup_close(struct tracker *tracker)
     }
     free(cgroup->root_in_hierarchy);
     free(cgroup->home);
+    free(cgroup->beside);
     free(cgroup);
 }
 
@@ -140,6 +133,7 @@ int cgroup_open(const struct tracker_options *options, struct tracker **ret,
         return wps_error_set(error, -ENOMEM, "out of memory");
     cgroup->tracker.class = &tracker_cgroup;
     cgroup->tracker.root_fd = -1;
+    cgroup->mover = options->mover;
     int r = find_root(cgroup, options, error);
     r = r < 0 ? r : try_it(cgroup, error);
     if (r < 0) {

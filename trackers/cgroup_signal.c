@@ -29,8 +29,9 @@ static int kill_thoroughly(const char *path)
     return r < 0 || cgroupfs_is_empty(path) ? r : cgroupfs_kill_each(path);
 }
 
-/* Anybody who may write there can put us into a block: we go back to where we were, so as not to
- * end with it. False: we are in this block, and stay. */
+/* Anybody who may write there can put us into a block: we go back to where we were, or beside
+ * the root where that is not permitted, so as not to end with it. False: we are in this block, and
+ * stay. */
 static bool step_aside(const struct cgroup_tracker *cgroup, const char *block)
 {
     _cleanup_free_ char *own = NULL;
@@ -38,7 +39,8 @@ static bool step_aside(const struct cgroup_tracker *cgroup, const char *block)
     if (proc_cgroup_read(&own, (uint32_t)getpid()) < 0 ||
         !cgroup_locate(&cgroup->tracker, own, own_block, scope) || strcmp(own_block, block) != 0)
         return true;
-    return cgroupfs_move(cgroup->home, (uint32_t)getpid()) == 0;
+    const uint32_t us = (uint32_t)getpid();
+    return cgroupfs_move(cgroup->home, us) == 0 || cgroupfs_move(cgroup->beside, us) == 0;
 }
 
 int cgroup_kill(struct tracker *tracker, struct tracker_op *op)

@@ -67,23 +67,34 @@ static const char *below(const char *path, const char *root)
     return path + size;
 }
 
-static int find_mount(const char *own, char **ret_directory)
+int cgroupfs_find_mount(FILE *mountinfo, const char *path, char **ret_directory)
 {
-    _cleanup_fclose_ FILE *file = fopen("/proc/self/mountinfo", "re");
-    if (!file)
-        return -errno;
     _cleanup_free_ char *line = NULL;
     size_t room = 0;
-    while (getline(&line, &room, file) > 0) {
+    while (getline(&line, &room, mountinfo) > 0) {
         char *root, *point;
         if (!parse_mount(line, &root, &point))
             continue;
-        const char *rest = below(own, root);
+        const char *rest = below(path, root);
         if (!rest)
             continue;
-        return asprintf(ret_directory, "%s%s", point, rest) < 0 ? -ENOMEM : 0;
+        _cleanup_free_ char *directory = NULL;
+        if (asprintf(&directory, "%s%s", point, rest) < 0) {
+            directory = NULL;
+            return -ENOMEM;
+        }
+        if (access(directory, F_OK) < 0)
+            continue; /* another mount lies over it */
+        *ret_directory = take_ptr(directory);
+        return 0;
     }
     return -ENOENT;
+}
+
+int cgroupfs_directory_of(const char *path, char **ret_directory)
+{
+    _cleanup_fclose_ FILE *file = fopen("/proc/self/mountinfo", "re");
+    return file ? cgroupfs_find_mount(file, path, ret_directory) : -errno;
 }
 
 int cgroupfs_own(char **ret_directory, char **ret_path, struct wps_error *error)
@@ -93,7 +104,7 @@ int cgroupfs_own(char **ret_directory, char **ret_path, struct wps_error *error)
     int r = proc_cgroup_read(&own, (uint32_t)getpid());
     if (r < 0)
         return wps_error_system(error, r, "this process is in no cgroup of the unified hierarchy");
-    r = find_mount(own, &directory);
+    r = cgroupfs_directory_of(own, &directory);
     if (r == -ENOENT)
         return wps_error_set(error, r,
                              "no cgroup2 file system is mounted that shows our cgroup %s (mount -t "

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/error.h"
 
@@ -18,6 +19,13 @@
  * cgroup of this process is, and that cgroup's path as /proc/PID/cgroup tells it. Both owned by the
  * caller. -ENOENT: it is not mounted, or our cgroup is not visible in it. */
 int cgroupfs_own(char **ret_directory, char **ret_path, struct wps_error *error);
+
+/* The directory of a cgroup by its path as /proc/PID/cgroup tells it; owned by the caller. -ENOENT:
+ * it is not visible in any mount. */
+int cgroupfs_directory_of(const char *path, char **ret_directory);
+
+/* The same by the text of a mountinfo. (For tests.) */
+int cgroupfs_find_mount(FILE *mountinfo, const char *path, char **ret_directory);
 
 /* Moves a process. A thin file write: -EACCES, -ESRCH, -EOPNOTSUPP and so on. */
 int cgroupfs_move(const char *directory, uint32_t pid);

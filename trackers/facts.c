@@ -9,28 +9,31 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "trackers/held.h"
 
 /* A process must not be known by its name alone for ever because it was in the middle of exec, or
  * because its leader left. */
-static ssize_t find_argv(struct process_facts *facts, char argv[static PROC_ARGV_MAX])
+static ssize_t look_closer(char argv[static PROC_ARGV_MAX], uint32_t pid, int directory,
+                           bool *ret_cut)
 {
-    bool has_ended = proc_has_ended(&facts->stat), is_zombie = facts->stat.state == 'Z';
-    if (!has_ended && !is_zombie && !proc_is_kernel_thread(&facts->stat))
-        return proc_argv_read_patiently(argv, PROC_ARGV_MAX, facts->pid, &facts->argv_cut);
-    ssize_t size = proc_argv_read(argv, PROC_ARGV_MAX, facts->pid, &facts->argv_cut);
-    if (size == 0 && is_zombie && !has_ended)
-        size = proc_argv_read_by_threads(argv, facts->pid, &facts->argv_cut);
-    return size;
+    struct proc_stat stat;
+    if (proc_stat_read_in(&stat, directory) < 0 || proc_has_ended(&stat) ||
+        proc_is_kernel_thread(&stat))
+        return 0;
+    return stat.state == 'Z' ? proc_argv_read_by_threads(argv, pid, ret_cut)
+                             : proc_argv_read_patiently(argv, PROC_ARGV_MAX, pid, ret_cut);
 }
 
-static int read_argv(struct process_facts *facts)
+static int read_argv(struct process_facts *facts, int directory)
 {
     char argv[PROC_ARGV_MAX];
     int read = held_begin(facts->pid);
     if (read < 0)
         return 0; /* it holds up another reader: it is known by its name */
-    ssize_t size = find_argv(facts, argv);
+    ssize_t size = proc_argv_read_in(argv, sizeof argv, directory, &facts->argv_cut);
+    if (size == 0)
+        size = look_closer(argv, facts->pid, directory, &facts->argv_cut);
     held_end(read);
     if (size <= 0)
         return (int)size;
@@ -42,28 +45,29 @@ static int read_argv(struct process_facts *facts)
     return 0;
 }
 
+/* The stat is read last: its name is of the same program as the argv, or of a newer one, and that
+ * it can be read shows that all of it was the same process. */
+static int read_in(struct process_facts *facts, int directory, unsigned wanted)
+{
+    int r = wanted & FACTS_ARGV ? read_argv(facts, directory) : 0;
+    if (r != -ENOMEM && (wanted & FACTS_CGROUP))
+        r = proc_cgroup_read_in(&facts->cgroup, directory);
+    if (r == -ENOMEM)
+        return r;
+    r = proc_stat_read_in(&facts->stat, directory);
+    facts->rss_bytes = facts->stat.rss_pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    return r;
+}
+
 int facts_read(struct process_facts *ret, uint32_t pid, unsigned wanted)
 {
-    struct proc_stat again;
     struct process_facts facts = {.pid = pid, .read_ns = boottime_ns()};
-    int r = proc_stat_read(&facts.stat, pid);
-    if (r < 0)
-        return r;
-    facts.rss_bytes = facts.stat.rss_pages * (uint64_t)sysconf(_SC_PAGESIZE);
-    if (wanted & FACTS_ARGV)
-        r = read_argv(&facts);
-    if ((r == 0 || r == -ESRCH) && (wanted & FACTS_CGROUP))
-        r = proc_cgroup_read(&facts.cgroup, pid);
-    if (r == -ENOMEM) {
+    _cleanup_close_ int directory = proc_open(pid);
+    int r = directory < 0 ? directory : read_in(&facts, directory, wanted);
+    if (r < 0) {
         facts_clear(&facts);
         return r;
     }
-    /* Another process may have got the pid between two reads. */
-    if (proc_stat_read(&again, pid) < 0 || again.start_ticks != facts.stat.start_ticks) {
-        facts_clear(&facts);
-        return -ESRCH;
-    }
-    memcpy(facts.stat.comm, again.comm, sizeof again.comm);
     *ret = facts;
     return 0;
 }

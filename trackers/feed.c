@@ -86,13 +86,14 @@ static int trial_wait(struct feed *feed, struct trial *trial, struct wps_error *
     return 0;
 }
 
-static int trial_run(struct feed *feed, int cgroup_fd, struct wps_error *error)
+static int trial_run(struct feed *feed, int cgroup_fd, const struct mover *mover,
+                     struct wps_error *error)
 {
     struct probe probe = {0};
     struct proc_stat stat;
     if (feed->class->trial)
         feed->class->trial(feed, true);
-    int r = probe_start(&probe, cgroup_fd, error);
+    int r = probe_start(&probe, cgroup_fd, mover, error);
     if (feed->class->trial)
         feed->class->trial(feed, false);
     if (r < 0)
@@ -118,8 +119,10 @@ static int trial_run(struct feed *feed, int cgroup_fd, struct wps_error *error)
 }
 
 /* A feed that watches a root is tried below it: the root itself is nobody's block. */
-static int trial_in_root(struct feed *feed, int root_fd, struct wps_error *error)
+static int trial_in_root(struct feed *feed, const struct feed_options *options,
+                         struct wps_error *error)
 {
+    const int root_fd = options->root_fd;
     char name[32];
     snprintf(name, sizeof name, "trial-%d", (int)gettid());
     if (mkdirat(root_fd, name, 0755) < 0 && errno != EEXIST)
@@ -128,7 +131,7 @@ static int trial_in_root(struct feed *feed, int root_fd, struct wps_error *error
     {
         _cleanup_close_ int fd = openat(root_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         r = fd < 0 ? wps_error_system(error, -errno, "cannot open the cgroup of a trial child")
-                   : trial_run(feed, fd, error);
+                   : trial_run(feed, fd, options->mover, error);
     }
     /* The child was reaped, but the kernel may take some milliseconds to see the cgroup empty. */
     for (int i = 0; i < 100 && unlinkat(root_fd, name, AT_REMOVEDIR) < 0 && errno == EBUSY; i++)
@@ -156,8 +159,8 @@ int feed_open(const char *name, const struct feed_options *options, struct feed 
     if (!ours)
         r = 0; /* no tracker works either: there is nobody to watch, nor a child to try it on */
     else
-        r = options->root_fd >= 0 ? trial_in_root(feed, options->root_fd, error)
-                                  : trial_run(feed, -1, error);
+        r = options->root_fd >= 0 ? trial_in_root(feed, options, error)
+                                  : trial_run(feed, -1, NULL, error);
     if (r < 0) {
         feed_close(&feed);
         return r;

@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "trackers/mover.h"
 
 enum feed_event_kind {
     FEED_FORK = 1,    /* a process was born */
@@ -73,9 +74,10 @@ enum feed_trait {
 };
 
 struct feed_options {
-    int root_fd;          /* the cgroup directory to watch (kept by the caller); -1: none */
-    unsigned ring_kib;    /* room for events not read yet, in KiB; 0: the feed's own default */
-    unsigned poll_ms;     /* how often scans are wanted, milliseconds */
+    int root_fd;               /* the cgroup directory to watch (kept by the caller); -1: none */
+    const struct mover *mover; /* for the trial (mover.h); null: none */
+    unsigned ring_kib;         /* room for events not read yet, in KiB; 0: the feed's own default */
+    unsigned poll_ms;          /* how often scans are wanted, milliseconds */
     unsigned max_watched; /* processes that may be watched at a time; 0: the feed's own default */
     unsigned birth_delay_ms; /* how late a birth may be told while nothing else happens to anybody:
                                 a feed that can saves a wake-up by it; 0: it is told at once */

@@ -316,7 +316,7 @@ static int assign(struct tracker_op *op)
     struct process_facts facts;
     _cleanup_free_ uint32_t *pids = NULL;
     size_t n = 0;
-    int r = assignable_check(op->pid, op->start_ticks, op->client_uid, 0, &op->error);
+    int r = assignable_check(op->tracker, op->pid, op->start_ticks, op->client_uid, &op->error);
     if (r < 0)
         return r;
     r = facts_read(&facts, op->pid, FACTS_ARGV);
@@ -324,7 +324,7 @@ static int assign(struct tracker_op *op)
         return wps_error_system(&op->error, r, "data.pid: cannot read process %u", op->pid);
     facts.moved = true;
     r = facts_list_add(&op->facts, &facts);
-    r = r < 0 ? r : assignable_descendants(op->pid, 0, &pids, &n);
+    r = r < 0 ? r : assignable_descendants(op->tracker, op->pid, &pids, &n);
     for (size_t i = 0; r == 0 && i < n; i++) {
         r = facts_read(&facts, pids[i], FACTS_ARGV);
         if (r == -ESRCH) {
@@ -391,7 +391,7 @@ static int try_child(struct wps_error *error)
 {
     struct probe probe = {0};
     struct proc_stat stat;
-    int r = probe_start(&probe, -1, error);
+    int r = probe_start(&probe, -1, NULL, error);
     if (r < 0)
         return r;
     r = proc_stat_read(&stat, (uint32_t)probe.pid);

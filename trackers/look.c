@@ -20,7 +20,6 @@
 int look_read(struct look *ret, const struct tracker *tracker)
 {
     _cleanup_free_ uint32_t *pids = NULL;
-    const uint32_t spared = __atomic_load_n(&tracker->spared, __ATOMIC_RELAXED);
     size_t n_pids;
     int r = proc_list(&pids, &n_pids);
     if (r < 0)
@@ -36,7 +35,8 @@ int look_read(struct look *ret, const struct tracker *tracker)
             .pid = pids[i],
             .ppid = stat.ppid,
             .start_ticks = stat.start_ticks,
-            .barred = pids[i] <= 1 || pids[i] == spared || proc_is_kernel_thread(&stat),
+            .barred =
+                pids[i] <= 1 || tracker_spares(tracker, pids[i]) || proc_is_kernel_thread(&stat),
             .tag = LINEAGE_NOWHERE,
         };
     }

@@ -47,17 +47,25 @@ _Noreturn static void child_body(int go)
         syscall(SYS_exit_group, PROBE_EXIT);
 }
 
-static int move_into(int cgroup_fd, pid_t pid)
+/* By its path, as a mover wants it. */
+static int move_into(int cgroup_fd, pid_t pid, const struct mover *mover, struct wps_error *error)
 {
-    char text[16];
-    _cleanup_close_ int procs = openat(cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-    if (procs < 0)
-        return -errno;
-    int size = snprintf(text, sizeof text, "%d", (int)pid);
-    return write(procs, text, (size_t)size) == size ? 0 : -errno;
+    char link[32], path[4096];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", cgroup_fd);
+    ssize_t size = readlink(link, path, sizeof path);
+    int r = size < 0 ? -errno : size == sizeof path ? -ENAMETOOLONG : 0;
+    if (r == 0)
+        path[size] = '\0';
+    struct wps_error why = {""};
+    r = r < 0 ? r : mover_move(mover, path, (uint32_t)pid, &why);
+    if (r < 0 && why.message[0])
+        return wps_error_set(error, r, "cannot move a trial child into its cgroup: %.400s",
+                             why.message);
+    return r < 0 ? wps_error_system(error, r, "cannot move a trial child into its cgroup") : 0;
 }
 
-int probe_start(struct probe *ret, int cgroup_fd, struct wps_error *error)
+int probe_start(struct probe *ret, int cgroup_fd, const struct mover *mover,
+                struct wps_error *error)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
@@ -85,10 +93,10 @@ int probe_start(struct probe *ret, int cgroup_fd, struct wps_error *error)
 
     struct probe probe = {.pid = pid, .pidfd = pidfd, .go = take_fd(&write_end)};
     if (cgroup_fd >= 0 && !born_there) {
-        int r = move_into(cgroup_fd, pid);
+        int r = move_into(cgroup_fd, pid, mover, error);
         if (r < 0) {
             probe_end(&probe);
-            return wps_error_system(error, r, "cannot move a trial child into its cgroup");
+            return r;
         }
     }
     *ret = probe;

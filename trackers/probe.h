@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "trackers/mover.h"
 
 enum { PROBE_EXIT = 42 };
 
@@ -22,8 +23,10 @@ struct probe {
 };
 
 /* Starts one; in the cgroup directory `cgroup_fd`, or where the maker is if that is -1. It is born
- * there, or, where the kernel does not take that, moved there. */
-int probe_start(struct probe *ret, int cgroup_fd, struct wps_error *error);
+ * there, or, where the kernel does not take that, moved there, by `mover` (null: none) if need be.
+ */
+int probe_start(struct probe *ret, int cgroup_fd, const struct mover *mover,
+                struct wps_error *error);
 
 /* Lets it end by itself. It is reaped by probe_end. */
 void probe_release(struct probe *probe);

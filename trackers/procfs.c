@@ -22,11 +22,19 @@
 
 enum { ARGV_LOOKS = 4, CLOCK_TRIES = 8 };
 
+int proc_open(uint32_t pid)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%" PRIu32, pid);
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 ? fd : errno == ENOENT ? -ESRCH : -errno;
+}
+
 /* Reads a file of /proc whole, up to `room` bytes. A process that is gone is -ESRCH, however the
  * kernel says it. */
-static ssize_t read_proc(const char *path, char *buffer, size_t room)
+static ssize_t read_proc(int directory, const char *path, char *buffer, size_t room)
 {
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    _cleanup_close_ int fd = openat(directory, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? -ESRCH : -errno;
     size_t size = 0;
@@ -47,7 +55,7 @@ static ssize_t read_of_process(uint32_t pid, const char *file, char *buffer, siz
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%" PRIu32 "/%s", pid, file);
-    return read_proc(path, buffer, room);
+    return read_proc(AT_FDCWD, path, buffer, room);
 }
 
 /* ---- stat ---- */
@@ -121,13 +129,25 @@ int proc_stat_parse(struct proc_stat *ret, struct text text)
     return 0;
 }
 
-int proc_stat_read(struct proc_stat *ret, uint32_t pid)
+static int read_stat(struct proc_stat *ret, int directory, const char *path)
 {
     char buffer[1024];
-    ssize_t size = read_of_process(pid, "stat", buffer, sizeof buffer);
+    ssize_t size = read_proc(directory, path, buffer, sizeof buffer);
     if (size < 0)
         return (int)size;
     return proc_stat_parse(ret, (struct text){buffer, (size_t)size});
+}
+
+int proc_stat_read(struct proc_stat *ret, uint32_t pid)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%" PRIu32 "/stat", pid);
+    return read_stat(ret, AT_FDCWD, path);
+}
+
+int proc_stat_read_in(struct proc_stat *ret, int directory)
+{
+    return read_stat(ret, directory, "stat");
 }
 
 bool proc_has_ended(const struct proc_stat *stat)
@@ -154,24 +174,34 @@ uint64_t proc_rss_bytes(uint32_t pid)
 
 /* ---- argv, cgroup, uid ---- */
 
-ssize_t proc_argv_read(char *argv, size_t room, uint32_t pid, bool *ret_cut)
+static ssize_t read_argv(char *argv, size_t room, int directory, const char *path, bool *ret_cut)
 {
     enum { PADDING = 3 }; /* so many NULs at the end are no empty arguments any more */
     char more;
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%" PRIu32 "/cmdline", pid);
-    ssize_t size = read_proc(path, argv, room);
+    ssize_t size = read_proc(directory, path, argv, room);
     if (size < 0)
         return size;
     *ret_cut = false;
     if ((size_t)size == room) {
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+        _cleanup_close_ int fd = openat(directory, path, O_RDONLY | O_CLOEXEC);
         *ret_cut = fd >= 0 && pread(fd, &more, 1, (off_t)room) == 1;
     }
     ssize_t used = size;
     while (used > 0 && argv[used - 1] == '\0')
         used--;
     return size - used >= PADDING ? used : size;
+}
+
+ssize_t proc_argv_read(char *argv, size_t room, uint32_t pid, bool *ret_cut)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%" PRIu32 "/cmdline", pid);
+    return read_argv(argv, room, AT_FDCWD, path, ret_cut);
+}
+
+ssize_t proc_argv_read_in(char *argv, size_t room, int directory, bool *ret_cut)
+{
+    return read_argv(argv, room, directory, "cmdline", ret_cut);
 }
 
 ssize_t proc_argv_read_patiently(char *argv, size_t room, uint32_t pid, bool *ret_cut)
@@ -216,24 +246,33 @@ struct text proc_cgroup_parse(struct text text, bool *ret_deleted)
     return (struct text){NULL, 0};
 }
 
-int proc_cgroup_read(char **ret_path, uint32_t pid)
+static int read_cgroup(char **ret_path, int directory, const char *path)
 {
-    enum { ROOM = 16 * 1024 }; /* a path is at most 4096 bytes, in each of a dozen hierarchies */
-    _cleanup_free_ char *buffer = malloc(ROOM);
-    if (!buffer)
-        return -ENOMEM;
-    ssize_t size = read_of_process(pid, "cgroup", buffer, ROOM);
+    char buffer[16 * 1024]; /* a path is at most 4096 bytes, in each of a dozen hierarchies */
+    ssize_t size = read_proc(directory, path, buffer, sizeof buffer);
     if (size < 0)
         return (int)size;
     bool deleted;
-    struct text path = proc_cgroup_parse((struct text){buffer, (size_t)size}, &deleted);
-    if (!path.at)
+    struct text place = proc_cgroup_parse((struct text){buffer, (size_t)size}, &deleted);
+    if (!place.at)
         return -ENOENT;
-    char *copy = strndup(path.at, path.size);
+    char *copy = strndup(place.at, place.size);
     if (!copy)
         return -ENOMEM;
     *ret_path = copy;
     return 0;
+}
+
+int proc_cgroup_read(char **ret_path, uint32_t pid)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%" PRIu32 "/cgroup", pid);
+    return read_cgroup(ret_path, AT_FDCWD, path);
+}
+
+int proc_cgroup_read_in(char **ret_path, int directory)
+{
+    return read_cgroup(ret_path, directory, "cgroup");
 }
 
 ssize_t proc_environ_read(char *buffer, size_t room, uint32_t pid)

@@ -38,11 +38,18 @@ struct proc_stat {
     int status; /* of a zombie; 0 where we may not know */
 };
 
+/* A descriptor of a process's directory in /proc (O_PATH), for the functions that end in `_in`. It
+ * stands for that process whoever gets its number later: through it, what is gone is -ESRCH. So one
+ * read that succeeds shows that all before it, also those by number, were of the same process. The
+ * caller closes it. -ESRCH, -EMFILE. */
+int proc_open(uint32_t pid);
+
 /* Parses the text of /proc/PID/stat. -EBADMSG where it is not one. */
 int proc_stat_parse(struct proc_stat *ret, struct text text);
 
 /* -ESRCH: no such process. */
 int proc_stat_read(struct proc_stat *ret, uint32_t pid);
+int proc_stat_read_in(struct proc_stat *ret, int directory);
 
 /* True where the number is a process's, and not that of one of its other threads. */
 bool proc_is_process(uint32_t pid);
@@ -61,6 +68,7 @@ uint64_t proc_rss_bytes(uint32_t pid);
  * leave when they rewrite their argv is taken off. Returns its size in bytes, 0 where it has none;
  * -ESRCH. */
 ssize_t proc_argv_read(char *argv, size_t room, uint32_t pid, bool *ret_cut);
+ssize_t proc_argv_read_in(char *argv, size_t room, int directory, bool *ret_cut);
 
 /* The same for one that has a program. In the middle of exec it has no argv for a moment: so an
  * empty one is looked at four times more, a millisecond apart. */
@@ -76,6 +84,7 @@ struct text proc_cgroup_parse(struct text text, bool *ret_deleted);
 
 /* Reads it; the string is the caller's to free. -ESRCH, -ENOENT (no unified hierarchy), -ENOMEM. */
 int proc_cgroup_read(char **ret_path, uint32_t pid);
+int proc_cgroup_read_in(char **ret_path, int directory);
 
 /* Reads the environment that a process was given when its program began, as far as the room goes
  * (what it set since is not seen, and it may have written over it). Returns its size in bytes;

@@ -6,6 +6,7 @@
 #include "trackers/tracker.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -99,9 +100,31 @@ int tracker_cpu_us(const struct tracker *tracker, const char *block, uint64_t *r
     return tracker->class->cpu_us ? tracker->class->cpu_us(tracker, block, ret_cpu_us) : -ENOTSUP;
 }
 
-void tracker_spare(struct tracker *tracker, uint32_t pid)
+void tracker_spare(struct tracker *tracker, enum tracker_helper which, uint32_t pid)
 {
-    __atomic_store_n(&tracker->spared, pid, __ATOMIC_RELAXED);
+    __atomic_store_n(&tracker->spared[which], pid, __ATOMIC_RELAXED);
+}
+
+bool tracker_spares(const struct tracker *tracker, uint32_t pid)
+{
+    for (int i = 0; i < TRACKER_HELPERS; i++)
+        if (pid && __atomic_load_n(&tracker->spared[i], __ATOMIC_RELAXED) == pid)
+            return true;
+    return false;
+}
+
+/* FNV-1a, for spreading only. */
+static uint64_t hash_of(const char *text)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+void tracker_root_name(char name[static TRACKER_ROOT_NAME], const char *instance)
+{
+    snprintf(name, TRACKER_ROOT_NAME, "proctrack-%016llx", (unsigned long long)hash_of(instance));
 }
 
 /* ---- operations ---- */

@@ -16,6 +16,7 @@
 
 #include "trackers/facts.h"
 #include "trackers/known.h"
+#include "trackers/mover.h"
 #include "trackers/workers.h"
 
 enum {
@@ -34,6 +35,7 @@ struct tracker_options {
     const char
         *cgroup_root;     /* directory to make the blocks in; null or "": the tracker finds one */
     const char *instance; /* names this broker among others on the machine: its runtime directory */
+    const struct mover *mover; /* who may move processes where we may not; null: nobody */
 };
 
 struct tracker;
@@ -72,8 +74,14 @@ bool tracker_procs_path(const struct tracker *tracker, const char *block, const 
  * block. */
 int tracker_cpu_us(const struct tracker *tracker, const char *block, uint64_t *ret_cpu_us);
 
-/* A helper process of ours: it is put into no block. 0: none. */
-void tracker_spare(struct tracker *tracker, uint32_t pid);
+/* Name of the cgroup that all blocks of a broker are in. Brokers side by side do not meet, and
+ * after a restart it is the same one again. */
+enum { TRACKER_ROOT_NAME = 32 };
+void tracker_root_name(char name[static TRACKER_ROOT_NAME], const char *instance);
+
+/* Helper processes of ours: they are put into no block. 0: none. Loop's thread. */
+enum tracker_helper { TRACKER_KEEPER, TRACKER_HOLDER, TRACKER_HELPERS };
+void tracker_spare(struct tracker *tracker, enum tracker_helper which, uint32_t pid);
 
 /* ---- operations ---- */
 

@@ -24,10 +24,13 @@ struct tracker_class {
 struct tracker {
     const struct tracker_class *class;
     int root_fd;
-    uint32_t spared; /* atomic: workers read it */
-    char *instance;  /* the broker's runtime directory, without a slash at its end; "": unknown */
+    uint32_t spared[TRACKER_HELPERS]; /* atomic: workers read them */
+    char *instance; /* the broker's runtime directory, without a slash at its end; "": unknown */
     char root_path[TRACKER_PATH_MAX];
 };
+
+/* True where that is a helper of ours. */
+bool tracker_spares(const struct tracker *tracker, uint32_t pid);
 
 /* True where the sub-scope is `tree` or below it; "" is the whole block. */
 bool tracker_covers(const char *tree, struct text scope);

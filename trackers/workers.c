@@ -25,11 +25,12 @@ struct worker {
 
 struct workers {
     int event;
-    unsigned pending;      /* the owner's */
-    unsigned n;            /* threads made; the owner's */
-    pthread_mutex_t mutex; /* guards what follows */
-    pthread_cond_t wake;   /* there is work, or the end */
-    pthread_cond_t left;   /* the last thread has left; on CLOCK_MONOTONIC */
+    unsigned pending;       /* the owner's */
+    unsigned n;             /* threads made; the owner's */
+    pthread_mutex_t mutex;  /* guards what follows */
+    pthread_cond_t wake;    /* there is work, or the end */
+    pthread_cond_t urgency; /* the same, for the thread that takes urgent work alone */
+    pthread_cond_t left;    /* the last thread has left; on CLOCK_MONOTONIC */
     struct jobs todo, urgent, finished;
     bool ending, joined;
     unsigned running; /* threads that have not left yet */
@@ -39,13 +40,18 @@ struct workers {
 /* ---- in a worker's thread ---- */
 
 /* The first thread keeps itself free for urgent work. */
+static bool is_for_urgent(const struct worker *worker)
+{
+    return worker == &worker->workers->worker[0];
+}
+
 static struct job *take_job(struct worker *worker)
 {
     struct workers *workers = worker->workers;
     struct job *job = STAILQ_FIRST(&workers->urgent);
     if (job) {
         STAILQ_REMOVE_HEAD(&workers->urgent, link);
-    } else if (worker != &workers->worker[0] && (job = STAILQ_FIRST(&workers->todo))) {
+    } else if (!is_for_urgent(worker) && (job = STAILQ_FIRST(&workers->todo))) {
         STAILQ_REMOVE_HEAD(&workers->todo, link);
     }
     return job;
@@ -59,6 +65,12 @@ static void hand_back(struct workers *workers, struct job *job)
         eventfd_write(workers->event, 1);
 }
 
+static void wait_for_work(struct worker *worker)
+{
+    struct workers *workers = worker->workers;
+    pthread_cond_wait(is_for_urgent(worker) ? &workers->urgency : &workers->wake, &workers->mutex);
+}
+
 static void *work(void *argument)
 {
     struct worker *worker = argument;
@@ -69,7 +81,7 @@ static void *work(void *argument)
         if (!job && workers->ending)
             break;
         if (!job) {
-            pthread_cond_wait(&workers->wake, &workers->mutex);
+            wait_for_work(worker);
             continue;
         }
         worker->busy_since_ns = monotonic_ns();
@@ -115,6 +127,7 @@ int workers_new(struct workers **ret_workers, struct wps_error *error)
     STAILQ_INIT(&workers->finished);
     pthread_mutex_init(&workers->mutex, NULL);
     pthread_cond_init(&workers->wake, NULL);
+    pthread_cond_init(&workers->urgency, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -147,9 +160,11 @@ void workers_submit(struct workers *workers, struct job *job)
         STAILQ_INSERT_TAIL(&workers->urgent, job, link);
     else
         STAILQ_INSERT_TAIL(&workers->todo, job, link);
-    /* Which thread may take it is decided there, so all of them look. */
-    pthread_cond_broadcast(&workers->wake);
     pthread_mutex_unlock(&workers->mutex);
+    /* One is enough; but one that may take either kind may have been woken for another job. */
+    pthread_cond_signal(&workers->wake);
+    if (job->urgent)
+        pthread_cond_signal(&workers->urgency);
 }
 
 unsigned workers_reap(struct workers *workers)
@@ -222,6 +237,7 @@ int workers_destroy(struct workers **workers_p, uint64_t deadline_ns)
     pthread_mutex_lock(&workers->mutex);
     workers->ending = true;
     pthread_cond_broadcast(&workers->wake);
+    pthread_cond_broadcast(&workers->urgency);
     pthread_mutex_unlock(&workers->mutex);
     int r = join_until(workers, deadline_ns);
     workers->joined = r == 0;
@@ -232,6 +248,7 @@ int workers_destroy(struct workers **workers_p, uint64_t deadline_ns)
     if (workers->event >= 0)
         close(workers->event);
     pthread_cond_destroy(&workers->wake);
+    pthread_cond_destroy(&workers->urgency);
     pthread_cond_destroy(&workers->left);
     pthread_mutex_destroy(&workers->mutex);
     free(workers);

@@ -26,6 +26,7 @@ _proctrack_value()
     SIGNAL) _proctrack_reply "$(kill -l | grep -o 'SIG[A-Z0-9+-]*')" ;;
     NAME) _proctrack_reply "process-added process-exec process-changed process-exited process-escaped
                             block-added block-changed block-resync block-removed block-mark" ;;
+    ORDER) _proctrack_reply "birth memory cpu processes command" ;;
     DIR) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
     FILE | ARGS) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     COMMAND) mapfile -t COMPREPLY < <(compgen -c -- "$cur") ;;

@@ -126,6 +126,78 @@ Test(event_queue, bytes_are_a_limit_too)
     event_queue_destroy(&queue);
 }
 
+/* Counts what it sends, unless it is told that another thread is at it. */
+struct sender {
+    int sent;
+    bool busy;
+};
+
+static bool send_now(void *context, struct packet *packet)
+{
+    struct sender *sender = context;
+    cr_assert_gt(packet->body.size, 0);
+    sender->sent += !sender->busy;
+    return !sender->busy;
+}
+
+Test(event_queue, with_nothing_before_it_an_event_is_sent_by_who_puts_it)
+{
+    struct event_queue *queue = queue_of(10, 10000);
+    struct sender sender = {0};
+    event_queue_set_send_now(queue, send_now, &sender);
+    cr_assert_eq(put(queue, "a", NULL), 0);
+    cr_assert_eq(put(queue, "b", NULL), 0);
+    cr_assert_eq(sender.sent, 2);
+    cr_assert_not(readable(queue), "the broker's thread need not wake up");
+    cr_assert_eq(take(queue, 10), 0);
+    event_queue_destroy(&queue);
+}
+
+Test(event_queue, nothing_overtakes_what_is_queued_or_being_sent)
+{
+    struct event_queue *queue = queue_of(10, 10000);
+    struct sender sender = {.busy = true};
+    event_queue_set_send_now(queue, send_now, &sender);
+    cr_assert_eq(put(queue, "a", NULL), 0);
+    sender.busy = false;
+    cr_assert_eq(put(queue, "b", NULL), 0);
+    cr_assert_eq(sender.sent, 0, "b is behind a, which is queued");
+    cr_assert_eq(take(queue, 10), 2);
+    cr_assert_eq(put(queue, "c", NULL), 0);
+    cr_assert_eq(sender.sent, 0, "c is behind those that were taken and may not be sent yet");
+    cr_assert_eq(take(queue, 10), 1);
+    event_queue_sent(queue);
+    cr_assert_eq(put(queue, "d", NULL), 0);
+    cr_assert_eq(sender.sent, 1);
+    event_queue_destroy(&queue);
+}
+
+Test(event_queue, at_thousands_a_second_events_are_left_to_the_brokers_thread)
+{
+    struct event_queue *queue = queue_of(1000000, 1000000000);
+    struct sender sender = {0};
+    int n = 0;
+    event_queue_set_send_now(queue, send_now, &sender);
+    while (sender.sent == n && n < 1000000) {
+        cr_assert_eq(put(queue, "a", NULL), 0);
+        n++;
+    }
+    cr_assert(readable(queue));
+    cr_assert_eq(take(queue, 10), 1);
+    event_queue_destroy(&queue);
+}
+
+Test(event_queue, a_closed_one_sends_nothing)
+{
+    struct event_queue *queue = queue_of(10, 10000);
+    struct sender sender = {0};
+    event_queue_set_send_now(queue, send_now, &sender);
+    event_queue_close(queue);
+    cr_assert_eq(put(queue, "a", NULL), -ESHUTDOWN);
+    cr_assert_eq(sender.sent, 0);
+    event_queue_destroy(&queue);
+}
+
 Test(event_queue, a_closed_one_takes_nothing_more_and_gives_what_it_has)
 {
     struct event_queue *queue = queue_of(10, 10000);

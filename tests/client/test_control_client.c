@@ -260,6 +260,84 @@ Test(control_client, a_broker_that_took_its_place_is_asked_again)
     server_end(&second);
 }
 
+/* A signal that came twice would be told to the process twice. */
+static const struct control_request once = {
+    CONTROL_REQUEST_DEFAULTS,
+    .command = CONTROL_SIGNAL_TREE,
+    .block_id = {"demo", 4},
+};
+
+Test(control_client, what_may_not_be_done_twice_is_not_asked_again)
+{
+    struct server first = {.ends_at = 2}, second = {0};
+    const msgpack_object *data;
+    server_start(&first, "first");
+    server_start(&second, "second");
+    lead_to(&first);
+    cr_assert_eq(ask(), 0, "%s", error.message);
+    lead_to(&second);
+    cr_assert_eq(control_client_ask(client, &once, PATIENCE_MS, &data, NULL, &error), -ECONNRESET);
+    assert_says("ended before it answered");
+    cr_assert_eq(first.asked, 2);
+    cr_assert_eq(second.asked, 0);
+    server_end(&first);
+    server_end(&second);
+}
+
+Test(control_client, what_was_never_sent_is_sent_to_the_broker_that_took_the_place)
+{
+    struct server first = {0}, second = {0};
+    const msgpack_object *data;
+    server_start(&first, "first");
+    server_start(&second, "second");
+    lead_to(&first);
+    cr_assert_eq(ask(), 0, "%s", error.message);
+    lead_to(&second);
+    server_end(&first);
+    cr_assert_eq(control_client_ask(client, &once, PATIENCE_MS, &data, NULL, &error), 0, "%s",
+                 error.message);
+    cr_assert_eq(second.asked, 1);
+    server_end(&second);
+}
+
+/* Takes connections and ends each at once, after a line that is no greeting of ZeroMQ. */
+static void *hang_up(void *listener)
+{
+    static const char line[] = "what do you want?\n";
+    for (int fd; (fd = accept(*(int *)listener, NULL, NULL)) >= 0; close(fd)) {
+        ssize_t sent = send(fd, line, strlen(line), MSG_NOSIGNAL);
+        (void)sent; /* who only looked is gone already */
+    }
+    return NULL;
+}
+
+Test(control_client, who_speaks_another_protocol_is_told_from_a_broker_that_ended)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    pthread_t thread;
+    strcpy(address.sun_path, path);
+    cr_assert_eq(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+    cr_assert_eq(listen(listener, 16), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, hang_up, &listener), 0);
+    cr_assert_eq(ask(), -ECONNRESET);
+    assert_says("is it a broker?");
+    shutdown(listener, SHUT_RDWR);
+    pthread_join(thread, NULL);
+    close(listener);
+}
+
+Test(control_client, what_is_too_long_to_be_read_is_not_sent)
+{
+    static char id[REQUEST_BYTES_ANSWERED + 1];
+    struct control_request long_one = question;
+    const msgpack_object *data;
+    memset(id, 'a', sizeof id);
+    long_one.block_id = (struct text){id, sizeof id};
+    cr_assert_eq(control_client_ask(client, &long_one, PATIENCE_MS, &data, NULL, &error),
+                 -EMSGSIZE);
+}
+
 Test(control_client, what_is_no_reply_is_an_error)
 {
     struct server server = {.babbles = true};

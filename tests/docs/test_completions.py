@@ -101,13 +101,13 @@ class Completions:
     def test_the_subcommands_are_those_of_the_help(self):
         told = [line.split()[0] for line in help_of("proctrack").splitlines()
                 if line.startswith("  ") and line[2].isalpha()]
-        self.assertEqual(len(told), 14)
+        self.assertEqual(len(told), 15)
         self.assertEqual([word for word in self.completed("proctrack ") if not word.startswith("-")],
                          sorted(told))
         self.assertEqual(self.completed("proctrack st"), ["stats", "stop"])
 
     def test_the_options_of_each_are_those_of_its_help(self):
-        for name in ("ls", "watch", "run", "stop", "doctor"):
+        for name in ("ls", "top", "watch", "run", "stop", "doctor"):
             told = {f"--{option}" for option in options_of(help_of("proctrack", name))}
             found = {word.rstrip("=") for word in self.completed(f"proctrack {name} --")}
             self.assertEqual(found, told, name)
@@ -117,6 +117,7 @@ class Completions:
         self.assertEqual(self.completed("proctrack wait "), ["build-1", "build-2", "demo"])
         self.assertEqual(self.completed("proctrack wait --timeout 3s demo bu"), ["build-1", "build-2"])
         self.assertEqual(self.completed("proctrack watch --json de"), ["demo"])
+        self.assertEqual(self.completed("proctrack top bu"), ["build-1", "build-2"])
         self.assertEqual(self.completed("proctrack run --block=de"), ["demo"])
         self.assertEqual(self.completed("proctrack run -b de"), ["demo"])
 
@@ -132,6 +133,9 @@ class Completions:
         found = self.completed("proctrack watch --event pro") + self.completed("proctrack watch --event bl")
         self.assertEqual(sorted(found), known)
         self.assertEqual(self.completed("proctrack watch -e block-added -e process-es"), ["process-escaped"])
+
+    def test_the_orders_of_top_have_their_names(self):
+        self.assertEqual(self.completed("proctrack top --order c"), ["command", "cpu"])
 
     def test_behind_run_stand_commands_and_files(self):
         self.assertIn("setsid", self.completed("proctrack run --block demo -- setsi"))

@@ -356,14 +356,24 @@ class Shell(Example):
             self.assertLess(time.monotonic(), end, what)
         return result
 
-    def test_the_broker_of_the_readme_starts_by_hand(self):
-        broker = self.sh(one("sh", "README.md", "by-hand"))
+    def broker_of(self, *where):
+        """Starts the one that a page shows; comes back when it serves, with its runtime directory."""
+        broker = self.sh(one("sh", *where))
         line = self.line_with(broker, ": ")
         while "ready: " not in line:
             if "start failed" in line and "netlink" in line:
                 self.skipTest(line)
             line = self.line_with(broker, ": ")
         (runtime,) = self.temporary.iterdir()
+        return broker, runtime
+
+    def test_the_patterns_of_the_page_on_secrets_are_taken(self):
+        broker, _ = self.broker_of("secrets.md", "mask")
+        self.signal_all(broker, signal.SIGTERM)
+        broker.wait(DEADLINE)
+
+    def test_the_broker_of_the_readme_starts_by_hand(self):
+        broker, runtime = self.broker_of("README.md", "by-hand")
         self.control = self.connect(zmq.REQ, f"ipc://{runtime}/control")
         self.assertEqual(self.ask_ok("describe", None, self.control)["feed"], "netlink")
         self.signal_all(broker, signal.SIGTERM)

@@ -213,6 +213,8 @@ class Lists(CommandCase):
             for name in reply[f"{kind}s"]:
                 family = families["proctrack_" + re.sub(r"_ms$", "_seconds", name)]
                 self.assertEqual((family.type, len(family.samples)), (kind, 1), name)
+        self.assertEqual(len({family.documentation for family in families.values()}), len(families),
+                         "each has a sentence of its own")
 
 
 class Acts(CommandCase):

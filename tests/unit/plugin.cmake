@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 if(CRITERION_FOUND)
-    foreach(module options registry)
+    foreach(module mask options registry)
         proctrack_criterion(test_plugin_${module} test_plugin_${module}.c LIBS plugin_objects)
     endforeach()
 

@@ -3,7 +3,7 @@ if(CRITERION_FOUND)
     add_library(schemas_test_tools STATIC test_schemas_tools.c)
     target_link_libraries(schemas_test_tools PUBLIC schemas)
     foreach(module wire wire_out utf8 names command_line event block_event process_detail request control_request
-            control_reply fuzz)
+            control_reply stats_names fuzz)
         proctrack_criterion(test_schemas_${module} test_schemas_${module}.c
                             LIBS schemas schemas_test_tools)
         # Criterion's children report a leak after their verdict, so the verdict does not know of it.

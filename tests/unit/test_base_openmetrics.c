@@ -10,24 +10,43 @@
 #include "base/cleanup.h"
 #include "base/openmetrics.h"
 
-enum kind { COUNTER, GAUGE };
+#define COUNTER OPENMETRICS_COUNTER
+#define GAUGE   OPENMETRICS_GAUGE
+#define INFO    OPENMETRICS_INFO
 
-/* What one metric is written as; owned by the caller. */
-static char *written(enum kind kind, const char *name, const char *help, int64_t value)
-{
-    char *string = NULL;
+struct sheet { /* what is written on */
+    struct openmetrics out;
+    char *text; /* owned by the test, once it is closed */
     size_t size;
-    FILE *to = open_memstream(&string, &size);
-    cr_assert_not_null(to);
-    if (kind == COUNTER)
-        openmetrics_counter(to, text_of(name), help, (uint64_t)value);
-    else
-        openmetrics_gauge(to, text_of(name), help, value);
-    cr_assert_eq(fclose(to), 0);
-    return string;
+};
+
+static void sheet_open(struct sheet *sheet, bool classic)
+{
+    sheet->out = (struct openmetrics){.classic = classic};
+    sheet->out.to = open_memstream(&sheet->text, &sheet->size);
+    cr_assert_not_null(sheet->out.to);
 }
 
-static void check(enum kind kind, const char *name, const char *help, int64_t value,
+static char *sheet_close(struct sheet *sheet)
+{
+    cr_assert_eq(fclose(sheet->out.to), 0);
+    return sheet->text;
+}
+
+/* What one metric is written as; owned by the caller. */
+static char *written(enum openmetrics_kind kind, const char *name, const char *help, int64_t value)
+{
+    struct sheet sheet;
+    sheet_open(&sheet, false);
+    openmetrics_family(&sheet.out, kind, "proctrack_", text_of(name), help);
+    if (kind == COUNTER)
+        openmetrics_uint(&sheet.out, NULL, 0, (uint64_t)value);
+    else
+        openmetrics_int(&sheet.out, NULL, 0, value);
+    return sheet_close(&sheet);
+}
+
+static void check(enum openmetrics_kind kind, const char *name, const char *help, int64_t value,
                   const char *expected)
 {
     _cleanup_free_ char *string = written(kind, name, help, value);
@@ -109,12 +128,52 @@ Test(openmetrics, no_comma_of_a_locale_gets_in)
 
 Test(openmetrics, the_end_is_marked)
 {
-    char *string = NULL;
-    size_t size;
-    FILE *to = open_memstream(&string, &size);
-    cr_assert_not_null(to);
-    openmetrics_end(to);
-    cr_assert_eq(fclose(to), 0);
+    struct sheet sheet;
+    sheet_open(&sheet, false);
+    openmetrics_end(&sheet.out);
+    _cleanup_free_ char *string = sheet_close(&sheet);
     cr_assert_str_eq(string, "# EOF\n");
-    free(string);
+}
+
+static const struct openmetrics_label labels[] = {{"block", {"a\"b\\c\nd", 7}}, {"scope", {"", 0}}};
+
+Test(openmetrics, samples_of_a_family_differ_in_their_labels)
+{
+    struct sheet sheet;
+    sheet_open(&sheet, false);
+    openmetrics_family(&sheet.out, COUNTER, "x_", text_of("cpu_ms"), "Used");
+    openmetrics_uint(&sheet.out, labels, 2, 1500);
+    openmetrics_uint(&sheet.out, labels + 1, 1, 2);
+    _cleanup_free_ char *string = sheet_close(&sheet);
+    cr_assert_str_eq(string, "# TYPE x_cpu_seconds counter\n"
+                             "# UNIT x_cpu_seconds seconds\n"
+                             "# HELP x_cpu_seconds Used\n"
+                             "x_cpu_seconds_total{block=\"a\\\"b\\\\c\\nd\",scope=\"\"} 1.500\n"
+                             "x_cpu_seconds_total{scope=\"\"} 0.002\n");
+}
+
+Test(openmetrics, an_info_has_its_suffix_too)
+{
+    check(INFO, "build", "Which it is", 1,
+          "# TYPE proctrack_build info\n"
+          "# HELP proctrack_build Which it is\n"
+          "proctrack_build_info 1\n");
+}
+
+Test(openmetrics, the_older_format_names_samples_and_knows_neither_units_nor_an_end)
+{
+    struct sheet sheet;
+    sheet_open(&sheet, true);
+    openmetrics_family(&sheet.out, COUNTER, "x_", text_of("sent_bytes"), "So \"far\"");
+    openmetrics_uint(&sheet.out, NULL, 0, 7);
+    openmetrics_family(&sheet.out, INFO, "x_", text_of("build"), "Which");
+    openmetrics_uint(&sheet.out, NULL, 0, 1);
+    openmetrics_end(&sheet.out);
+    _cleanup_free_ char *string = sheet_close(&sheet);
+    cr_assert_str_eq(string, "# TYPE x_sent_bytes_total counter\n"
+                             "# HELP x_sent_bytes_total So \"far\"\n"
+                             "x_sent_bytes_total 7\n"
+                             "# TYPE x_build_info gauge\n"
+                             "# HELP x_build_info Which\n"
+                             "x_build_info 1\n");
 }

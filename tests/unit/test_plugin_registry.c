@@ -9,6 +9,8 @@
 
 #include "plugin/registry.h"
 
+static const struct mask mask;
+
 static struct registry registry;
 
 static void begin(void)
@@ -201,7 +203,7 @@ Test(registry, a_process_that_is_removed_is_gone_and_its_pid_free)
     struct block *block = add_block("one", 11);
     struct scope *scope = add_scope(block, "main", 12);
     struct process *process = add_process(scope, 42);
-    process->command = command_new(text_of("a"), false, text_of("a"));
+    process->command = command_new(&mask, text_of("a"), false, text_of("a"));
     process->root = process->started = process->has_status = true;
     registry_remove_process(&registry, process);
     cr_assert_null(registry_process(&registry, 42));
@@ -276,7 +278,7 @@ Test(registry, the_end_frees_blocks_with_all_that_is_in_them)
         snprintf(id, sizeof id, "b%u", i);
         struct scope *scope = add_scope(add_block(id, 100 + i), "main", 200 + i);
         struct process *parent = add_process(scope, 1000 + 2 * i);
-        parent->command = command_new(text_of("x"), false, text_of("x"));
+        parent->command = command_new(&mask, text_of("x"), false, text_of("x"));
         struct process *child = add_process(scope, 1001 + 2 * i);
         registry_set_parent(child, parent);
         child->command = command_share(parent->command);
@@ -290,7 +292,7 @@ Test(registry, the_end_frees_blocks_with_all_that_is_in_them)
 
 static struct command *command_of(const char *argv, size_t size)
 {
-    struct command *command = command_new((struct text){argv, size}, false, text_of("name"));
+    struct command *command = command_new(&mask, (struct text){argv, size}, false, text_of("name"));
     cr_assert(command);
     return command;
 }
@@ -315,7 +317,7 @@ Test(commands, an_argument_vector_is_joined_by_spaces)
 
 Test(commands, without_arguments_it_is_the_name_in_brackets)
 {
-    struct command *command = command_new((struct text){NULL, 0}, false, text_of("kworker"));
+    struct command *command = command_new(&mask, (struct text){NULL, 0}, false, text_of("kworker"));
     assert_command(command, "[kworker]", false);
 }
 
@@ -336,7 +338,7 @@ Test(commands, a_shared_one_lives_until_its_last_user_lets_go)
 Test(commands, two_are_equal_where_they_read_the_same)
 {
     struct command *one = COMMAND("a\0b"), *same = COMMAND("a b"), *other = COMMAND("a\0c");
-    struct command *cut = command_new((struct text){"a b", 4}, true, text_of("name"));
+    struct command *cut = command_new(&mask, (struct text){"a b", 4}, true, text_of("name"));
     cr_assert(command_equal(one, one));
     cr_assert(command_equal(one, same), "readers see no difference");
     cr_assert_not(command_equal(one, other));

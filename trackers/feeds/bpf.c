@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "trackers/feeds/bpf_parse.h"
 #include "trackers/feeds/bpf_record.h"
 #include "trackers/feeds/feed_impl.h"
 #include "trackers/feeds/proctrack.skel.h"
@@ -30,9 +31,6 @@ enum {
     WATCHED_DEFAULT = 65536,
     LINKS = 4, /* on_fork, on_exec, on_exit, on_move */
 };
-
-_Static_assert((int)BPF_PLACES == (int)FEED_PLACES && (int)BPF_COMM == (int)FEED_COMM,
-               "the record carries the event");
 
 struct bpf_feed {
     struct feed feed;
@@ -49,62 +47,7 @@ struct bpf_feed {
     unsigned left;
 };
 
-/* ---- records to events ---- */
-
-static void exec_event(struct feed_event *event, const struct bpf_record *record, size_t size)
-{
-    event->kind = FEED_EXEC;
-    if (record->exec.argv_told > size - sizeof *record)
-        return;
-    event->has_argv = record->exec.argv_told > 0 || record->exec.argv_size == 0;
-    event->argv_cut = record->exec.argv_size > record->exec.argv_told;
-    event->argv = (struct text){(const char *)(record + 1), record->exec.argv_told};
-}
-
-static void exit_event(struct feed_event *event, const struct bpf_record *record,
-                       uint64_t page_size)
-{
-    event->kind = FEED_EXIT;
-    event->has_status = true;
-    event->status = record->exit.status;
-    event->cpu_ns = record->exit.cpu_ns;
-    event->max_rss_bytes = record->exit.max_rss_pages * page_size;
-}
-
-static bool to_event(struct feed_event *event, const struct bpf_record *record, size_t size,
-                     uint64_t page_size, bool has_place)
-{
-    if (size < sizeof *record || record->pid == 0)
-        return false; /* a process of another pid namespace has no number here */
-    *event = (struct feed_event){
-        .pid = record->pid,
-        .parent = record->parent,
-        .creator = record->creator,
-        .time_ns = record->time_ns,
-        .start_ns = record->start_ns,
-        .has_place = has_place,
-        .comm = {record->comm, strnlen(record->comm, sizeof record->comm)},
-    };
-    memcpy(event->place, record->place, sizeof event->place);
-    switch (record->kind) {
-    case BPF_RECORD_FORK:
-        event->kind = FEED_FORK;
-        return true;
-    case BPF_RECORD_EXEC:
-        exec_event(event, record, size);
-        return true;
-    case BPF_RECORD_EXIT:
-        exit_event(event, record, page_size);
-        return true;
-    case BPF_RECORD_MOVE:
-        event->kind = FEED_MOVE;
-        event->path = (struct text){(const char *)(record + 1),
-                                    strnlen((const char *)(record + 1), size - sizeof *record)};
-        return true;
-    default:
-        return false;
-    }
-}
+/* ---- reading the ring ---- */
 
 static int on_record(void *context, void *data, size_t size)
 {
@@ -114,7 +57,7 @@ static int on_record(void *context, void *data, size_t size)
     /* Before the event that is the first behind a loss is handed over, the loss is known. */
     if (size >= sizeof(struct bpf_record) && ((struct bpf_record *)data)->lost > bpf->feed.lost)
         bpf->feed.lost = ((struct bpf_record *)data)->lost;
-    if (to_event(&event, data, size, bpf->page_size, !bpf->by_lineage))
+    if (bpf_parse(&event, data, size, bpf->page_size, !bpf->by_lineage))
         bpf->sink(bpf->context, &event);
     /* A negative answer stops libbpf behind this record. */
     return --bpf->left > 0 ? 0 : -ECANCELED;
