@@ -65,9 +65,11 @@ class Root:
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="proctrack-root-"))
         for name in ("upper", "work", "root", "shared"):
             (self.home / name).mkdir()
-        if like:  # as a layer it would lie in the one below it, which overlayfs refuses
+        self.lower = [pathlib.Path(FRESH or "/")]
+        if like and FRESH:
+            self.lower = [like.home / "upper", *like.lower]
+        elif like:  # its place is in the layer below it, which overlayfs refuses
             subprocess.run(["cp", "--archive", f"{like.home}/upper", self.home], check=True)
-        self.lower = pathlib.Path(FRESH or "/")
         self.shared = self.home / "shared"  # /run/trial inside
 
     def close(self):
@@ -80,7 +82,7 @@ class Root:
         cgroup.mkdir()
         # The shell is in the cgroup before the namespace of cgroups is made, which begins there.
         command = ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', cgroup, *NAMESPACES,
-                   HERE / "enter", self.home, self.lower, mode]
+                   HERE / "enter", self.home, ":".join(map(str, self.lower)), mode]
         try:
             return subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, text=True,
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=DEADLINE)
@@ -136,7 +138,8 @@ class Root:
         for directory, below, names in os.walk(self.home / "upper"):
             inside = pathlib.Path(directory).relative_to(self.home / "upper")
             found |= {f"/{inside / name}" for name in names}
-            found |= {f"/{inside / name}" for name in below if not (self.lower / inside / name).exists()}
+            found |= {f"/{inside / name}" for name in below
+                      if not any((lower / inside / name).exists() for lower in self.lower)}
         return found
 
 
