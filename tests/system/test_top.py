@@ -437,12 +437,21 @@ class Costs(TopCase):
                 n += len(os.read(terminal.ours, 65536))
         return n
 
-    def test_nothing_is_sent_where_nothing_changes(self) -> None:
+    def cpu_in(self, terminal: commands.Terminal, seconds: float) -> float:
+        """Seconds of a processor that it uses meanwhile, as a part of them."""
+        def used() -> int:
+            return sum(map(int, programs.stat_fields(terminal.process.pid)[11:13]))
+        before = used()
+        self.bytes_in(terminal, seconds)
+        return (used() - before) / os.sysconf("SC_CLK_TCK") / seconds
+
+    def test_where_nothing_changes_nothing_is_sent_and_hardly_anything_done(self) -> None:
         block = self.block()
         terminal = commands.Terminal(self, "top", "--interval", "200ms", block.id)
         terminal.until(block.id)
         self.bytes_in(terminal, 1)
-        self.assertEqual(self.bytes_in(terminal, 2.5), 0)
+        self.assertLess(self.cpu_in(terminal, 1), 0.1)
+        self.assertEqual(self.bytes_in(terminal, 2), 0)
 
     def test_a_storm_is_a_few_pictures_a_second(self) -> None:
         block = self.block()
@@ -450,7 +459,22 @@ class Costs(TopCase):
         terminal.until(block.id)
         storm = block.sh("while :; do /bin/true; done")
         terminal.until(str(storm.pid))
-        self.assertLess(self.bytes_in(terminal, 2), 2 * 5 * 4000)
+        self.assertLess(self.bytes_in(terminal, 1), 5 * 4000)
+        self.assertLess(self.cpu_in(terminal, 1), 0.5)
+
+    def test_a_terminal_that_takes_nothing_is_not_waited_for(self) -> None:
+        block = self.block()
+        terminal = commands.Terminal(self, "top", block.id)
+        terminal.until(block.id)
+        block.sh("while :; do /bin/true; done")
+        os.write(terminal.ours, b"\x13")  # Ctrl-S
+        self.bytes_in(terminal, 0.5)
+        self.assertEqual(self.bytes_in(terminal, 0.5), 0)
+        self.assertLess(self.cpu_in(terminal, 1), 0.5)
+        terminal.process.send_signal(signal.SIGTERM)
+        os.write(terminal.ours, b"\x11")
+        terminal.finish()
+        self.assertEqual(terminal.process.returncode, -signal.SIGTERM)
 
 
 class Json(TopCase):

@@ -137,7 +137,10 @@ Test(model, use_of_the_processor_is_between_two_samples)
     cr_assert(model_cpu_of(demo) == MODEL_ONE_CPU / 2 && model.cpu == MODEL_ONE_CPU / 2);
     cr_assert(model.rss_bytes == 5000);
     died(one, 51000);
-    cr_assert(model.cpu == 0 && model.rss_bytes == 0);
+    cr_assert(model.rss_bytes == 0);
+    cr_assert(model.cpu == MODEL_ONE_CPU / 2, "it was used of late, until we look again");
+    at(13000 + MODEL_FLASH_MS);
+    cr_assert(model.cpu == 0);
 }
 
 Test(model, who_was_born_between_two_samples_brings_all_it_used)
