@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+#include "access/certificate.h"
 #include "base/error.h"
 #include "client/common.h"
 
@@ -15,6 +16,7 @@ struct proctrack {
     void *context; /* ZeroMQ's */
     bool owns_context;
     char *events, *rpc, *control; /* endpoints */
+    struct client_keys keys;
 };
 
 /* Gives `code` and the sentence of `why` to a user. */
