@@ -82,14 +82,18 @@ struct proctrack_options {
     void *zmq_context;   /* of the caller's, which must outlive the connection; null: one of its own
                             with one I/O thread */
     uint32_t timeout_ms; /* how long the broker may take to answer; 0: 5000 */
+    /* For a broker on tcp with CURVE: files with the secret certificate of this program and with
+     * the public one of the broker, which is refused if it has another key; null: none. */
+    const char *curve_secret, *curve_server;
 };
 
 #define PROCTRACK_OPTIONS PROCTRACK_SIZED(struct proctrack_options)
 
 /* Makes a connection. `options` may be null: all defaults; strings are copied. Nothing is sent yet,
  * so there need not be a broker. Reads the environment: not beside a thread that changes it.
- * -ENOENT: nothing says where a broker is; -EINVAL: an endpoint that is none; -ENAMETOOLONG: the
- * path of a socket would be longer than 107 bytes; -EMFILE, -ENOMEM. */
+ * -ENOENT: nothing says where a broker is, or a certificate is missing; -EPERM: others could read
+ * or change one; -EINVAL: an endpoint that is none; -ENAMETOOLONG: the path of a socket would be
+ * longer than 107 bytes; -EMFILE, -ENOMEM. */
 PROCTRACK_API int proctrack_connect(struct proctrack **ret, const struct proctrack_options *options,
                                     struct proctrack_error *error);
 

@@ -117,6 +117,8 @@ static int open_all(struct proctrack *self, const struct proctrack_options *opti
                     struct wps_error *error)
 {
     int result = find_endpoints(self, options, error);
+    if (result == 0)
+        result = client_keys_read(&self->keys, options->curve_secret, options->curve_server, error);
     if (result < 0)
         return result;
     self->owns_context = !options->zmq_context;
@@ -154,6 +156,7 @@ void proctrack_close(struct proctrack **self_p)
     control_client_close(&self->rpc_client);
     while (self->owns_context && self->context && zmq_ctx_term(self->context) < 0 && errno == EINTR)
         ;
+    certificate_clear(&self->keys.own);
     free(self->events);
     free(self->rpc);
     free(self->control);

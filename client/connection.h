@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdbool.h>
 
+#include "access/certificate.h"
 #include "base/error.h"
 #include "client/common.h"
 #include "client/control_client.h"
@@ -20,6 +21,7 @@ struct proctrack {
     uint32_t timeout_ms;
     /* Of the one thread that asks; made when they are first needed. */
     struct control_client *control_client, *rpc_client;
+    struct client_keys keys;
 };
 
 /* The client that asks on one of the two sockets. -ENOMEM. */

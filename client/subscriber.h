@@ -27,6 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "access/certificate.h"
 #include "base/error.h"
 #include "schemas/event.h"
 
@@ -37,6 +38,10 @@ struct subscriber;
  * again, with its subscriptions, to one that comes back. -EINVAL: no endpoint; -ENOMEM; -EMFILE. */
 int subscriber_open(struct subscriber **ret, void *context, const char *endpoint,
                     struct wps_error *error);
+
+/* The same with keys, for a broker on tcp with CURVE. */
+int subscriber_open_with_keys(struct subscriber **ret, void *context, const char *endpoint,
+                              const struct client_keys *keys, struct wps_error *error);
 
 /* Closes the socket and frees all. Clears the caller's pointer; null is fine. */
 void subscriber_close(struct subscriber **self_p);
