@@ -104,8 +104,11 @@ int connection_client(struct proctrack *self, bool rpc, struct control_client **
 {
     struct control_client **client = rpc ? &self->rpc_client : &self->control_client;
     int result = 0;
-    if (!*client)
+    if (!*client) {
         result = control_client_open(client, self->context, rpc ? self->rpc : self->control, error);
+        if (result == 0)
+            control_client_use_keys(*client, &self->keys);
+    }
     if (result == 0)
         *ret = *client;
     return result;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A client of wpsd in a hundred lines: ask, and follow blocks. It needs pyzmq and msgpack.
+"""A small client of wpsd: ask, and follow blocks. It needs pyzmq and msgpack.
 
     client = Client()
     print(client.ask("list_block", block_id="demo"))
@@ -17,6 +17,7 @@ from typing import Any
 
 import msgpack
 import zmq
+import zmq.auth
 
 PATIENCE_MS = 10_000  # how long to wait for a reply
 
@@ -45,14 +46,18 @@ def runtime_dir() -> str:
 
 
 class Client:
-    """Not for several threads at once."""
+    """Not for several threads at once. A broker on tcp has `endpoints` ({"control": "tcp://..."}) and wants
+    `keys`: the files with our secret certificate and with its public one (docs/security.md)."""
 
-    def __init__(self, directory: str | None = None) -> None:
-        self._directory = directory or runtime_dir()
+    def __init__(self, directory: str | None = None, endpoints: dict[str, str] | None = None,
+                 keys: tuple[str, str] | None = None) -> None:
+        self._endpoints = endpoints or {}
+        self._keys = keys
+        self._directory = directory or ("" if endpoints else runtime_dir())
         self._context = zmq.Context()
         self._asking: dict[str, zmq.Socket] = {}
         self._early: list[tuple[str, dict[str, Any]]] = []
-        self.events = self._context.socket(zmq.SUB)  # to be polled beside other things
+        self.events = self._socket(zmq.SUB)  # to be polled beside other things
         self.events.rcvhwm = 100_000
         self.events.connect(self._endpoint("events"))
 
@@ -60,12 +65,19 @@ class Client:
         self._context.destroy(linger=0)
 
     def _endpoint(self, name: str) -> str:
-        return f"ipc://{self._directory}/{name}"
+        return self._endpoints.get(name) or f"ipc://{self._directory}/{name}"
+
+    def _socket(self, kind: int) -> zmq.Socket:
+        socket = self._context.socket(kind)
+        if self._keys:
+            socket.curve_publickey, socket.curve_secretkey = zmq.auth.load_certificate(self._keys[0])
+            socket.curve_serverkey = zmq.auth.load_certificate(self._keys[1])[0]
+        return socket
 
     def ask(self, command: str, socket: str = "control", **data: Any) -> dict[str, Any]:
         """The `data` of the reply. Sockets: "control" (registry of blocks), "rpc" (the broker)."""
         if socket not in self._asking:
-            self._asking[socket] = self._context.socket(zmq.REQ)
+            self._asking[socket] = self._socket(zmq.REQ)
             self._asking[socket].connect(self._endpoint(socket))
         asking = self._asking[socket]
         asking.send(msgpack.packb({"command": command, "data": data}))

@@ -3,7 +3,7 @@
 /*
  * A program that writes what a mirror calls it with, for tests that have a broker of their own:
  *
- *     mirror_probe RUNTIME_DIR SCOPE
+ *     mirror_probe RUNTIME_DIR SCOPE [CONTROL EVENTS RPC SECRET SERVER]
  *
  * Each call is a line. A line `dump` on its standard input is answered with what look-ups show: a
  * line `block` for each block, `process` for each process in the order of the tree, `counts`, and
@@ -147,6 +147,10 @@ int main(int argc, char **argv)
     struct proctrack_mirror_options options = PROCTRACK_MIRROR_OPTIONS;
     where.runtime_dir = argc > 1 ? argv[1] : NULL;
     options.scope = argc > 2 ? argv[2] : NULL;
+    if (argc > 7) { /* a broker on tcp, with keys */
+        where.control = argv[3], where.events = argv[4], where.rpc = argv[5];
+        where.curve_secret = argv[6], where.curve_server = argv[7];
+    }
     options.calls = (struct proctrack_mirror_calls){
         .added = added,
         .changed = changed,

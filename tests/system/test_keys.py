@@ -176,6 +176,34 @@ class Keys(unittest.TestCase):
             return "never"
         self.assertEqual(asyncio.run(asyncio.wait_for(follow(), DEADLINE)), "whole")
 
+    def test_the_example_client_follows_blocks_with_its_keys(self) -> None:
+        sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "examples"))
+        import proctrack_client
+        client = proctrack_client.Client(endpoints=self.broker.endpoints, keys=(
+            self.broker.secret("all"), self.broker.public("server")))
+        self.addCleanup(client.close)
+        client.follow("e")
+        client.ask("ensure_tracker", block_id="e")
+        self.assertEqual(client.next_event(int(DEADLINE * 1000))["event"], "agent:block-added")
+        client.ask("remove", block_id="e")
+
+    def test_the_c_library_mirrors_a_block_with_its_keys(self) -> None:
+        self.broker.ask_with("all", "control", "ensure_tracker", block_id="c")
+        endpoints = self.broker.endpoints
+        probe = str(pathlib.Path(os.environ["PROCTRACK_WPSD"]).with_name("mirror_probe"))
+        with subprocess.Popen(
+                [probe, "", "block:c", endpoints["control"], endpoints["events"], endpoints["rpc"],
+                 self.broker.secret("all"), self.broker.public("server")],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as mirror:
+            self.addCleanup(mirror.kill)
+            line = mirror.stdout.readline()
+            while line and "current" not in line:
+                line = mirror.stdout.readline()
+            self.assertIn("current", line)
+            mirror.stdin.close()
+            self.assertEqual(mirror.wait(DEADLINE), 0)
+        self.broker.ask_with("all", "control", "remove", block_id="c")
+
     def test_root_at_the_other_end_of_tcp_is_not_taken_for_root(self) -> None:
         if os.geteuid() != 0:
             self.skipTest("the broker is not root")
