@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "cli/act.h"
+#include "cli/stop_started.h"
 
 static const char help[] =
     "usage: proctrack stop [OPTIONS] BLOCK...\n"
@@ -21,7 +23,10 @@ static const char help[] =
     "terminal\n"
     "it asks first where something in a block listens on a TCP port.\n"
     "\n"
-    "  -a, --all            all blocks there are\n" SCOPE_HELP
+    "  -a, --all            all blocks there are\n"
+    "      --started        only what the agent started by its tools, never a root: these are "
+    "killed at\n"
+    "                       once, and waited for\n" SCOPE_HELP
     "  -S, --signal=SIGNAL  in place of SIGTERM\n"
     "  -g, --grace=TIME     until the kill, such as 500ms, 10s or 2m (5s, or half of --timeout)\n"
     "  -t, --timeout=TIME   until it is given up (10s)\n"
@@ -35,13 +40,15 @@ static const char help[] =
                        "\n"
                        "Examples:\n"
                        "  proctrack stop demo\n"
-                       "  proctrack stop --all --yes --grace 2s\n";
+                       "  proctrack stop --all --yes --grace 2s\n"
+                       "  proctrack stop --started demo\n";
 
-enum { OPTION_INCLUDE_ESCAPED = OPTION_NEXT };
+enum { OPTION_INCLUDE_ESCAPED = OPTION_NEXT, OPTION_STARTED };
 
 struct stop {
     struct act act; /* first: `tell` gets it */
-    bool all, yes;
+    bool all, yes, started;
+    bool gentle;   /* an option was given that is not for --started */
     size_t n_left; /* blocks that have survivors */
 };
 
@@ -49,7 +56,11 @@ static int take(void *self, int option, const char *value, struct wps_error *err
 {
     struct stop *stop = self;
     struct control_request *request = &stop->act.request;
+    stop->gentle = stop->gentle || strchr("sSg", option) || option == OPTION_INCLUDE_ESCAPED;
     switch (option) {
+    case OPTION_STARTED:
+        stop->started = true;
+        return 0;
     case 'a':
         stop->all = true;
         return 0;
@@ -77,6 +88,10 @@ static int check(void *self, const struct common *common, struct wps_error *erro
     if (stop->all != (common->n_words == 0))
         return wps_error_set(error, -EINVAL,
                              "which block? stop BLOCK or stop --all says so, and not both");
+    if (stop->started && stop->gentle)
+        return wps_error_set(error, -EINVAL,
+                             "--started kills at once: leave out --scope, --signal, --grace and "
+                             "--include-escaped");
     return arguments_are_blocks(common->words, common->n_words, error);
 }
 
@@ -88,9 +103,10 @@ static size_t tell_listeners(struct stop *stop, struct broker *broker, const cha
     struct list_reply reply;
     const msgpack_object *data;
     const struct term term = term_of(STDOUT_FILENO);
-    const struct control_request request = {CONTROL_REQUEST_DEFAULTS, .command = CONTROL_LIST_BLOCK,
-                                            .block_id = text_of(block),
-                                            .scope = text_of(stop->act.scope), .detail = true};
+    const struct control_request request = {
+        CONTROL_REQUEST_DEFAULTS,      .command = CONTROL_LIST_BLOCK,
+        .block_id = text_of(block),    .scope = text_of(stop->act.scope),
+        .only_started = stop->started, .detail = true};
     size_t n = 0;
     if (broker_ask(broker, &request, &data, NULL, NULL) < 0 ||
         list_reply_read(&reply, data, NULL) < 0)
@@ -154,6 +170,8 @@ static int stop_blocks(struct stop *stop, struct broker *broker, char *const *bl
         act_fail(&stop->act.common, "nothing was stopped");
         return CLI_NO;
     }
+    if (stop->started)
+        return stop_started(&stop->act, broker, blocks, n, stop->act.request.timeout_ms);
     int status = act_run(&stop->act, broker, blocks, n);
     if (!stop->act.common.json && n > 1)
         printf("%zu blocks: %zu stopped, %zu with processes left, %zu failed\n", n,
@@ -165,6 +183,7 @@ int stop_main(int argc, char **argv)
 {
     static const struct option options[] = {
         {"all", no_argument, NULL, 'a'},
+        {"started", no_argument, NULL, OPTION_STARTED},
         {"scope", required_argument, NULL, 's'},
         {"signal", required_argument, NULL, 'S'},
         {"grace", required_argument, NULL, 'g'},

@@ -48,7 +48,7 @@ foreach(component ${CPACK_COMPONENTS_ALL})
     readable(${overrides})
 
     file(GLOB_RECURSE programs ${root}/usr/bin/* ${root}/usr/lib/*.so ${root}/usr/lib/*.so.*.*
-         ${root}/usr/lib/*-keeper)
+         ${root}/usr/lib/*-keeper ${root}/usr/lib/*-exporter)
     file(GLOB_RECURSE archives ${root}/usr/lib/*.a)
     strip_files("" ${programs})
     strip_files("--strip-debug;--enable-deterministic-archives" ${archives})

@@ -20,6 +20,8 @@
 #include "keeper/message.h"
 #include "keeper/start.h"
 #include "manager/scope.h"
+#include "plugin/blocks.h"
+#include "plugin/intake.h"
 #include "plugin/keeper.h"
 #include "plugin/setup.h"
 #include "trackers/cgroupfs.h"
@@ -116,6 +118,21 @@ static void run_make(struct job *job)
         make(&make_job->sitter, make_job->holder->path, make_job->holder->unit, &make_job->error);
 }
 
+/* The scope had ended, as nobody was in it, and all blocks' cgroups with it. Who wants one of them
+ * again makes it anew. */
+static int begin_again(struct module *module, struct wps_error *error)
+{
+    struct block *block, *next;
+    int r = tracker_renew_root(module->tracker, error);
+    if (r < 0)
+        return r;
+    intake_renew_feed(module);
+    HASH_ITER (by_id, module->registry.blocks, block, next)
+        if (block->state == BLOCK_LIVE)
+            blocks_remove(module, block, "expired", NULL);
+    return 0;
+}
+
 static void on_made(struct job *job, void *context)
 {
     struct make_job *make_job = (struct make_job *)job;
@@ -126,11 +143,8 @@ static void on_made(struct job *job, void *context)
         watch(holder);
         holder_spare(module);
     }
-    if (make_job->result == 0 && access(holder->root, F_OK) < 0)
-        make_job->result = wps_error_set(&make_job->error, -ENOENT,
-                                         "the scope %s ended when its holder was killed, and the "
-                                         "blocks' cgroups with it: start the broker anew",
-                                         holder->unit);
+    if (make_job->result == 0 && !module->stopping && access(holder->root, F_OK) < 0)
+        make_job->result = begin_again(module, &make_job->error);
     if (make_job->result < 0 && !module->stopping) {
         setup_note(module, "scope", false, make_job->error.message);
         module_log(module, WPS_LOG_ERROR, "%s", make_job->error.message);

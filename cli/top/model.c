@@ -235,6 +235,8 @@ void model_gone(struct model *self, struct model_process *process, const struct 
     if (how->cpu_ms > process->cpu_ms && (process->has_cpu || block->sampled_at_ms))
         block->gone_cpu_ms += how->cpu_ms - process->cpu_ms;
     set_rss(self, process, 0);
+    set_cpu_gone(self, block,
+                 block->cpu_gone + process->cpu); /* until the next sample knows better */
     set_cpu(self, process, 0);
     block->n_live--;
     self->n_live--;

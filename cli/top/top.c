@@ -62,6 +62,7 @@ enum {
     FRAME_MS = 200,    /* a picture at most so often, where nobody presses a key */
     KEY_FRAME_MS = 30, /* where somebody does */
     TICK_MS = 1000,    /* and at least so often: ages grow */
+    MOMENT_MS = 20,    /* time goes on in such steps: one costs a look at each block */
     KEYS_MAX = 64,     /* keys that are taken before the next picture: a paste is long */
 };
 
@@ -217,8 +218,11 @@ static int64_t picture_in(const struct top *top)
 static void draw_if_due(struct top *top)
 {
     struct ui *ui = &top->ui;
-    if (picture_in(top) > 0 || !takes_output())
+    if (picture_in(top) > 0)
         return;
+    top->drawn_ms = monotonic_ms();
+    if (!takes_output())
+        return; /* once more when the next one is due */
     if (rows_update(&ui->rows, &top->model) < 0)
         top->model.out_of_memory = true;
     top->model.changed = ui->changed = false;
@@ -226,23 +230,28 @@ static void draw_if_due(struct top *top)
         screen_redraw();
     ui->redraw = false;
     draw(&top->screen, ui);
-    top->drawn_ms = monotonic_ms();
 }
 
 static void tick(struct top *top)
 {
-    model_tick(&top->model, monotonic_ms(), realtime_ms());
+    int64_t now_ms = monotonic_ms();
+    if (now_ms - top->model.now_ms < MOMENT_MS)
+        return;
+    model_tick(&top->model, now_ms, realtime_ms());
     ui_tick(&top->ui);
     acts_tick(&top->acts);
 }
 
+/* Samples what the last picture shows. Where the rows are out of date the next picture comes first.
+ */
 static int64_t sample(struct top *top)
 {
     const struct rows *rows = &top->ui.rows;
-    size_t n = rows->n - rows->first < top->ui.page ? rows->n - rows->first : top->ui.page;
-    return top->model.changed || rows->changed
-               ? 0
-               : feed_sample(&top->feed, rows->rows + rows->first, n);
+    size_t left = rows->n > rows->first ? rows->n - rows->first : 0;
+    if (top->model.changed || rows->changed)
+        return (int64_t)top->interval_ms;
+    return feed_sample(&top->feed, rows->rows + rows->first,
+                       left < top->ui.page ? left : top->ui.page);
 }
 
 /* ---- its life ------------------------------------------------------------------------------- */

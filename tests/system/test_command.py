@@ -45,6 +45,12 @@ server = socket.create_server(("127.0.0.1", 0))
 print(json.dumps({"what": "listens", "port": server.getsockname()[1]}), flush=True)
 signal.pause()"""
 
+#: Starts a shell, and is none itself.
+AGENT = """import subprocess, sys
+subprocess.Popen(["sh", "-c", "sleep 1000; true"])
+print('{"what":"ready"}', flush=True)
+sys.stdin.read()"""
+
 
 def command(*words: object) -> list[str]:
     """proctrack, as it can be started here."""
@@ -260,6 +266,26 @@ class Acts(CommandCase):
             self.assertIn(f"\n{block.id}: 2 ended", "\n" + told)
             self.assertEqual(block.listed(), {})
 
+    def agent(self, block: Block) -> Odd:
+        """No shell, with a tool call of a shell that has a child; both are started, it is not."""
+        agent = block.begin([sys.executable, "-c", AGENT])
+        agent.until("ready")
+        programs.wait_for(lambda: "sleep 1000" in {process["command"] for process in block.listed().values()},
+                          "its tool call runs")
+        return agent
+
+    def test_stop_started_ends_the_tool_calls_and_spares_the_agent(self) -> None:
+        blocks = [self.block(), self.block()]
+        agents = [self.agent(block) for block in blocks]
+        told = self.run_it("stop", "--started", *(block.id for block in blocks))
+        for block, agent in zip(blocks, agents):
+            self.assertRegex(told, rf"(?m)^{block.id}: 2 started processes killed, \d+\.\d\ds$")
+            self.assertEqual(set(block.listed()), {agent.pid}, "they are gone when it says so")
+        reply = self.json_of("stop", "--started", blocks[0].id)
+        self.assertEqual((reply["block_id"], reply["killed"], reply["survivors"]), (blocks[0].id, [], []))
+        self.run_it("stop", "--started", "nobody", status=ABSENT)
+        self.assertIn("nobody: ", self.errors)
+
     def test_signal_reaches_every_process(self) -> None:
         block = self.block()
         shell = block.sh(f"""trap 'echo "{{\\"what\\":\\"got\\"}}"' USR1; {READY}
@@ -349,8 +375,9 @@ class Statuses(CommandCase):
     def test_what_makes_no_sense_is_status_2(self) -> None:
         for words in ("ls word", "ls --no-such", "ps not/allowed", "kill", "kill demo 0", "kill demo x",
                       "kill --started --scope bg demo", "stop", "stop --all demo", "stop --grace x demo",
-                      "stop --timeout 2d demo", "signal demo", "signal demo NOSUCH", "signal demo 65", "freeze",
-                      "thaw", "wait", "wait --timeout 0 demo", "rm", "stats --json --openmetrics", "stats word",
+                      "stop --timeout 2d demo", "stop --started --grace 1s demo", "top --interval 10ms",
+                      "top --order x", "top not/allowed", "top --iterations 1", "signal demo",
+                      "signal demo NOSUCH", "signal demo 65", "freeze", "thaw", "wait", "wait --timeout 0 demo", "rm", "stats --json --openmetrics", "stats word",
                       "watch --event nonsense", "watch --since-history 0", "watch not/allowed",
                       "ls --timeout-ms 0", "ps --scope /"):
             with self.subTest(words=words):
@@ -358,14 +385,14 @@ class Statuses(CommandCase):
 
     def test_without_a_broker_it_is_status_3(self) -> None:
         nowhere = self.environment(WPS_RUNTIME_DIR=f"{self.broker.runtime}/nowhere")
-        for words in ("ls", "ps", "stats", "watch", *ACTS):
+        for words in ("ls", "ps", "stats", "top", "top --json", "watch", *ACTS):
             with self.subTest(words=words):
                 told = self.run_it(*words.format("demo").split(), "--timeout-ms", "200", status=FAILED, env=nowhere)
                 self.assertEqual(told, "")
                 self.assertIn(f"{self.broker.runtime}/nowhere", self.errors)
 
     def test_help_is_told_without_a_broker(self) -> None:
-        for act in ("ls", "ps", "stats", "watch", *ACTS):
+        for act in ("ls", "ps", "stats", "top", "watch", *ACTS):
             name = act.split()[0]
             told = self.run_it(name, "--help", env={"PATH": ""})
             self.assertTrue(told.startswith(f"usage: proctrack {name} "), told)
