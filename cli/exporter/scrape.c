@@ -413,6 +413,8 @@ int scrape_open(struct scrape *ret, const struct broker_options *options, const 
         scrape_close(&scrape);
         return result;
     }
+    if (scrape.rpc)
+        control_client_use_keys(scrape.rpc, &scrape.broker.keys);
     *ret = scrape;
     return 0;
 }
