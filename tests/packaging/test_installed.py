@@ -37,7 +37,8 @@ def setUpModule():
     unittest.addModuleCleanup(installed.close)
     installed.install(*ALL)
     if FRESH:
-        installed.run("apt-get install -y -q --no-install-recommends systemd libcap2-bin")
+        installed.run("apt-get install -y -q --no-install-recommends "
+                      "systemd dbus-user-session libcap2-bin")
 
 
 @unittest.skipIf(WHY_NOT, WHY_NOT)
