@@ -136,7 +136,9 @@ static int set(void *socket, int option, int value)
     return zmq_setsockopt(socket, option, &value, sizeof value);
 }
 
-/* Tells of those who do not get as far as to be asked about. A monitor that is not read must not
+/* Tells of those who do not get as far as to be asked about: of a client without a key either side
+ * may see first that the other one wants what it has not, and if the client does, all that is seen
+ * here is that it went in the middle of its handshake. A monitor that is not read must not
  * stop ZeroMQ, so what it told waits without a limit; access_work reads it all. */
 static int watch(struct access *self, void *socket, enum access_role role)
 {
@@ -149,7 +151,9 @@ static int watch(struct access *self, void *socket, enum access_role role)
     self->monitors[self->n_monitors++] = monitor;
     if (zmq_setsockopt(monitor, ZMQ_RCVHWM, &zero, sizeof zero) < 0 ||
         zmq_setsockopt(monitor, ZMQ_LINGER, &zero, sizeof zero) < 0 ||
-        zmq_socket_monitor(socket, name, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL) < 0 ||
+        zmq_socket_monitor(socket, name,
+                           ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                               ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL) < 0 ||
         zmq_connect(monitor, name) < 0)
         return -errno;
     return 0;
@@ -252,7 +256,7 @@ size_t access_sockets(const struct access *self, void *ret[static ACCESS_SOCKETS
     return n;
 }
 
-/* Each event has two frames, of which the first one says what it is; one kind is asked for. */
+/* Each event has two frames; only such that are to be counted were asked for. */
 static bool read_monitor(struct access *self, void *monitor)
 {
     bool read = false;
