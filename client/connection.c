@@ -103,12 +103,15 @@ int connection_client(struct proctrack *self, bool rpc, struct control_client **
                       struct wps_error *error)
 {
     struct control_client **client = rpc ? &self->rpc_client : &self->control_client;
-    int result = 0;
-    if (!*client)
-        result = control_client_open(client, self->context, rpc ? self->rpc : self->control, error);
-    if (result == 0)
-        *ret = *client;
-    return result;
+    if (!*client) {
+        int result =
+            control_client_open(client, self->context, rpc ? self->rpc : self->control, error);
+        if (result < 0)
+            return result;
+        control_client_use_keys(*client, &self->keys);
+    }
+    *ret = *client;
+    return 0;
 }
 
 /* ---- its life ------------------------------------------------------------------------------- */

@@ -151,7 +151,8 @@ int proctrack_subscriber_open(struct proctrack_subscriber **ret, struct proctrac
         return fail(error, -ENOMEM, "cannot make a subscriber");
     *self = (struct proctrack_subscriber){.connection = connection, .epoll = -1, .wake = -1};
     TAILQ_INIT(&self->kept);
-    int result = subscriber_open(&self->events, connection->context, connection->events, &why);
+    int result = subscriber_open_with_keys(&self->events, connection->context, connection->events,
+                                           &connection->keys, &why);
     if (result == 0 && (result = open_descriptors(self)) < 0)
         wps_error_system(&why, result, "cannot make a subscriber");
     if (result < 0) {

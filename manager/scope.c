@@ -184,6 +184,15 @@ static int hold(struct bus *bus, const struct job_watch *watch, uint32_t pid,
     return r;
 }
 
+int scope_reach(unsigned patience_ms, struct wps_error *error)
+{
+    struct bus bus;
+    int r = bus_open(&bus, patience_ms, error);
+    if (r == 0)
+        bus_close(&bus);
+    return r;
+}
+
 int scope_hold(const char *name, uint32_t pid, unsigned patience_ms, struct wps_error *error)
 {
     struct job_watch watch = {.unit = name};

@@ -47,15 +47,19 @@ struct holder {
 
 /* ---- the process ---- */
 
+static void say(const struct sitter *sitter, const struct keeper_message *message)
+{
+    char bytes[KEEPER_MESSAGE_MAX];
+    size_t size = keeper_message_write(bytes, message);
+    send(sitter->socket, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 /* Nobody waits for its end but where it may be ours to reap. */
 static void let_go(struct sitter *sitter, bool at_once)
 {
-    char bytes[KEEPER_MESSAGE_MAX];
-    struct keeper_message message = {.verb = KEEPER_BYE};
     siginfo_t info;
     if (sitter->socket >= 0 && at_once)
-        send(sitter->socket, bytes, keeper_message_write(bytes, &message),
-             MSG_NOSIGNAL | MSG_DONTWAIT);
+        say(sitter, &(struct keeper_message){.verb = KEEPER_BYE});
     if (sitter->pidfd >= 0 && at_once)
         poll(&(struct pollfd){.fd = sitter->pidfd, .events = POLLIN}, 1, END_MS);
     if (sitter->pidfd >= 0) /* ours where we are init, or a child subreaper */
@@ -88,13 +92,16 @@ static int await_ready(struct sitter *sitter, const char *path, struct wps_error
 static int make(struct sitter *ret, const char *path, const char *unit, struct wps_error *error)
 {
     struct sitter sitter = {.socket = -1, .pidfd = -1};
-    int r = keeper_start_holder(path, HOLDER_MS, &sitter.socket, error);
+    int r = scope_reach(MANAGER_MS, error);
+    r = r < 0 ? r : keeper_start_holder(path, HOLDER_MS, &sitter.socket, error);
     r = r < 0 ? r : await_ready(&sitter, path, error);
     r = r < 0 ? r : scope_hold(unit, sitter.pid, MANAGER_MS, error);
     if (r < 0) {
         let_go(&sitter, true);
         return r;
     }
+    /* From now on it stays for a while where we die. */
+    say(&sitter, &(struct keeper_message){.verb = KEEPER_KEEP, .number = 1, .name = "scope"});
     *ret = sitter;
     return 0;
 }

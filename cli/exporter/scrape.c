@@ -407,10 +407,14 @@ int scrape_open(struct scrape *ret, const struct broker_options *options, const 
     _cleanup_free_ char *beside = broker_beside(&scrape.broker, "rpc");
     if (rpc || beside)
         result = control_client_open(&scrape.rpc, scrape.broker.context, rpc ? rpc : beside, error);
+    if (scrape.rpc)
+        control_client_use_keys(scrape.rpc, &scrape.broker.keys);
     if (result < 0) {
         scrape_close(&scrape);
         return result;
     }
+    if (scrape.rpc)
+        control_client_use_keys(scrape.rpc, &scrape.broker.keys);
     *ret = scrape;
     return 0;
 }
