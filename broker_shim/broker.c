@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include "access/access.h"
 #include "base/cleanup.h"
 #include "base/gather.h"
 #include "base/runtime_path.h"
@@ -35,6 +36,7 @@ struct broker {
     void *read_config_context;
     struct runtime_dir runtime;
     struct counters counters;
+    struct access *access;
     struct event_queue *queue;
     struct gather gather; /* of what the plugins publish */
     struct routing routing;
@@ -68,16 +70,39 @@ static char *endpoint_of(const struct broker *self, const char *configured, cons
     return asprintf(&endpoint, "ipc://%s/%s", self->runtime.path, name) < 0 ? NULL : endpoint;
 }
 
-static void tell_of_tcp(const char *endpoint)
+/* Who may listen, ask and publish. */
+static int make_access(struct broker *self, struct wps_error *error)
 {
-    if (strncmp(endpoint, "tcp://", 6) == 0)
-        log_warning("%s: on tcp nobody is asked who they are: whoever reaches it may use it",
-                    endpoint);
+    const struct config *config = &self->config;
+    struct access_options options = {
+        .secret = config->curve_secret,
+        .clients = {[ACCESS_LISTEN] = config->curve_listen,
+                    [ACCESS_ASK] = config->curve_ask,
+                    [ACCESS_PUBLISH] = config->curve_publish},
+        .plain_tcp = config->plain_tcp,
+        .others_listen = config->allow_others,
+        .users = config->allow_users,
+        .secret_option = "curve-secret",
+        .client_options = {[ACCESS_LISTEN] = "curve-listen",
+                           [ACCESS_ASK] = "curve-ask",
+                           [ACCESS_PUBLISH] = "curve-publish"},
+        .plain_option = "plain-tcp",
+    };
+    if (config->plain_tcp)
+        log_warning("plain-tcp: on tcp nobody is asked who they are: every user of this machine "
+                    "may use it");
+    return access_new(&self->access, zsys_init(), &options, error);
+}
+
+/* True where some other user is to reach the sockets. */
+static bool is_open(const struct broker *self)
+{
+    return self->config.allow_others || self->config.allow_users;
 }
 
 static mode_t socket_mode(const struct broker *self)
 {
-    return self->config.allow_others ? 0666 : 0600;
+    return is_open(self) ? 0666 : 0600;
 }
 
 static int make_events(struct broker *self, struct wps_error *error)
@@ -85,8 +110,8 @@ static int make_events(struct broker *self, struct wps_error *error)
     _cleanup_free_ char *endpoint = endpoint_of(self, self->config.events_endpoint, "events");
     if (!endpoint)
         return wps_error_set(error, -ENOMEM, "making the events socket: no memory");
-    tell_of_tcp(endpoint);
     struct events_options options = {
+        .access = self->access,
         .endpoint = endpoint,
         .mode = socket_mode(self),
         .subscriber_queue = (int)self->config.subscriber_queue,
@@ -122,7 +147,7 @@ static int make_routing(struct broker *self, struct wps_error *error)
     if (!self->routing.history)
         return wps_error_set(error, -ENOMEM, "making the history: no memory");
     int result = make_events(self, error);
-    if (result == 0)
+    if (result == 0 && self->config.send_at_once)
         event_queue_set_send_now(self->queue, send_now, self);
     return result;
 }
@@ -132,8 +157,8 @@ static int make_publish(struct broker *self, struct wps_error *error)
     _cleanup_free_ char *endpoint = endpoint_of(self, self->config.publish_endpoint, "publish");
     if (!endpoint)
         return wps_error_set(error, -ENOMEM, "making the publish socket: no memory");
-    tell_of_tcp(endpoint);
     struct publish_options options = {
+        .access = self->access,
         .endpoint = endpoint,
         .mode = socket_mode(self),
         .queue = (int)self->config.publish_queue,
@@ -147,8 +172,8 @@ static int make_rpc(struct broker *self, struct wps_error *error)
     _cleanup_free_ char *endpoint = endpoint_of(self, self->config.rpc_endpoint, "rpc");
     if (!endpoint)
         return wps_error_set(error, -ENOMEM, "making the rpc socket: no memory");
-    tell_of_tcp(endpoint);
     struct rpc_options options = {
+        .access = self->access,
         .endpoint = endpoint,
         .mode = socket_mode(self),
         .queue = (int)self->config.rpc_queue,
@@ -160,6 +185,7 @@ static int make_rpc(struct broker *self, struct wps_error *error)
         .routing = &self->routing,
         .queue = self->queue,
         .plugins = self->plugins,
+        .access = self->access,
         .reply_max = self->config.reply_bytes,
         .n_endpoints = 3,
         .endpoints = {{"events", events_endpoint(self->routing.events)},
@@ -187,7 +213,7 @@ static int take_runtime_dir(struct broker *self, struct wps_error *error)
     int result = runtime_path_resolve(self->config.runtime_dir, &path, error);
     if (result < 0)
         return result;
-    return runtime_dir_open(&self->runtime, path, self->config.allow_others, error);
+    return runtime_dir_open(&self->runtime, path, is_open(self), error);
 }
 
 static int make_all(struct broker *self, struct wps_error *error)
@@ -201,8 +227,10 @@ static int make_all(struct broker *self, struct wps_error *error)
     if (result < 0)
         return result;
     tame_czmq(&self->config);
-    result =
-        event_queue_new(&self->queue, self->config.queue_events, self->config.queue_bytes, error);
+    result = make_access(self, error);
+    if (result == 0)
+        result = event_queue_new(&self->queue, self->config.queue_events, self->config.queue_bytes,
+                                 error);
     if (result == 0)
         result = make_plugins(self, error);
     if (result == 0)
@@ -258,6 +286,7 @@ void broker_destroy(struct broker **self_p)
     rpc_destroy(&self->rpc);
     publish_destroy(&self->publish);
     events_destroy(&self->routing.events);
+    access_free(&self->access);
     signals_end_at_once(BROKER_STOPPED_AT_ONCE);
     zsys_shutdown(); /* waits for what is unsent, as long as the sockets' linger says */
     history_destroy(&self->routing.history);
@@ -296,6 +325,14 @@ static int on_rpc_socket(zloop_t *loop, zsock_t *socket, void *context)
     struct broker *self = context;
     (void)loop, (void)socket;
     rpc_receive(self->rpc);
+    return 0;
+}
+
+static int on_access(zloop_t *loop, zmq_pollitem_t *item, void *context)
+{
+    struct broker *self = context;
+    (void)loop, (void)item;
+    access_work(self->access); /* what is left makes its socket readable again */
     return 0;
 }
 
@@ -425,13 +462,25 @@ static int watch(struct broker *self, int fd, zloop_fn *handler)
     return zloop_poller(self->loop, &item, handler, self);
 }
 
+static int watch_access(struct broker *self)
+{
+    void *sockets[ACCESS_SOCKETS_MAX];
+    size_t n = access_sockets(self->access, sockets);
+    int failed = 0;
+    for (size_t i = 0; i < n; i++) {
+        zmq_pollitem_t item = {.socket = sockets[i], .events = ZMQ_POLLIN};
+        failed |= zloop_poller(self->loop, &item, on_access, self);
+    }
+    return failed;
+}
+
 static int make_loop(struct broker *self)
 {
     self->loop = zloop_new();
     if (!self->loop)
         return -ENOMEM;
     zloop_set_nonstop(self->loop, true);
-    int failed = watch(self, self->signals, on_signal) |
+    int failed = watch_access(self) | watch(self, self->signals, on_signal) |
                  watch(self, plugin_host_wake_fd(self->plugins), on_plugins) |
                  watch(self, plugin_host_timer_fd(self->plugins), on_plugins) |
                  watch(self, event_queue_fd(self->queue), on_queue) |

@@ -29,9 +29,13 @@ struct config {
     char *runtime_dir;                                       /* null: see runtime_dir.h */
     char *events_endpoint, *publish_endpoint, *rpc_endpoint; /* null: in the runtime directory */
     uint64_t allow_others;                                   /* 0 or 1 */
-    uint64_t log_level;                                      /* enum wps_log_level */
-    uint64_t log_format;                                     /* enum log_format */
+    char *allow_users;                                       /* null: nobody else */
+    char *curve_secret, *curve_listen, *curve_ask, *curve_publish; /* files; null: none */
+    uint64_t plain_tcp;                                            /* 0 or 1 */
+    uint64_t log_level;                                            /* enum wps_log_level */
+    uint64_t log_format;                                           /* enum log_format */
     uint64_t queue_events, queue_bytes;
+    uint64_t send_at_once; /* 0 or 1 */
     uint64_t subscriber_queue;
     uint64_t publish_queue;
     uint64_t rpc_queue;

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "access/access.h"
 #include "base/cleanup.h"
 
 #define IPC "ipc://"
@@ -19,15 +20,10 @@ static bool begins_with(const char *string, const char *beginning)
     return strncmp(string, beginning, strlen(beginning)) == 0;
 }
 
-bool endpoint_is_ipc(const char *endpoint)
-{
-    return begins_with(endpoint, IPC);
-}
-
 /* The path of an ipc endpoint that is a file, or null: "@name" is in the abstract namespace. */
 static const char *file_of(const char *endpoint)
 {
-    if (!endpoint_is_ipc(endpoint))
+    if (!access_is_ipc(endpoint))
         return NULL;
     const char *path = endpoint + strlen(IPC);
     return *path == '@' ? NULL : path;
@@ -37,7 +33,7 @@ int endpoint_check(const char *endpoint, struct wps_error *error)
 {
     if (begins_with(endpoint, TCP) && endpoint[strlen(TCP)] != '\0')
         return 0;
-    if (!endpoint_is_ipc(endpoint))
+    if (!access_is_ipc(endpoint))
         return wps_error_set(error, -EINVAL,
                              "endpoint %s: expected ipc://PATH or tcp://ADDRESS:PORT", endpoint);
     const char *path = endpoint + strlen(IPC);

@@ -15,8 +15,6 @@ enum {
     ENDPOINT_PATH_MAX = 107, /* bytes of an ipc path: sun_path of unix(7) without its NUL */
 };
 
-bool endpoint_is_ipc(const char *endpoint);
-
 /* -EINVAL: neither ipc nor tcp, or without a path. -ENAMETOOLONG: a path over the limit. The
  * sentence names the endpoint. */
 int endpoint_check(const char *endpoint, struct wps_error *error);

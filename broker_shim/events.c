@@ -37,7 +37,10 @@ int events_new(struct events **ret, const struct events_options *options, struct
     zsock_set_tcp_keepalive(self->socket, 1);
     zsock_set_xpub_nodrop(self->socket, 1);
     int result =
-        endpoint_bind(self->socket, options->endpoint, options->mode, &self->endpoint, error);
+        access_guard(options->access, self->handle, options->endpoint, ACCESS_LISTEN, error);
+    if (result == 0)
+        result =
+            endpoint_bind(self->socket, options->endpoint, options->mode, &self->endpoint, error);
     if (result < 0) {
         zsock_destroy(&self->socket);
         free(self);

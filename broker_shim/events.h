@@ -16,12 +16,14 @@
 
 #include <czmq.h>
 
+#include "access/access.h"
 #include "broker_shim/counters.h"
 #include "broker_shim/packet.h"
 
 struct events;
 
 struct events_options {
+    struct access *access; /* guards it; must outlive it */
     const char *endpoint;
     mode_t mode;          /* of the socket file */
     int subscriber_queue; /* messages */

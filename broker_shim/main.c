@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "broker_shim/broker.h"
@@ -52,10 +54,34 @@ static int read_config(void *context, struct config *ret, struct wps_error *erro
     return config_read(ret, &action, arguments->count, arguments->values, error);
 }
 
+static void *nothing(void *argument)
+{
+    return argument;
+}
+
+/* ZeroMQ ends the whole process where it can have no thread, without a word of ours. */
+static bool may_have_threads(void)
+{
+    pthread_t thread;
+    int code = pthread_create(&thread, NULL, nothing, NULL);
+    if (code == 0)
+        code = pthread_join(thread, NULL);
+    if (code)
+        log_error("cannot make a thread: %s: %s", strerror(code),
+                  code == EPERM
+                      ? "a seccomp filter refuses clone3; it has to say ENOSYS, upon which "
+                        "clone is taken (docker: a newer version, or --security-opt "
+                        "seccomp=unconfined)"
+                      : "raise the limit on tasks (ulimit -u; in a unit: TasksMax=)");
+    return code == 0;
+}
+
 static int serve(struct arguments *arguments, struct config *config)
 {
     struct wps_error error;
     struct broker *broker;
+    if (!may_have_threads())
+        return BROKER_FAILED;
     int result = broker_new(&broker, config, read_config, arguments, &error);
     if (result < 0) {
         log_error("%s", error.message);

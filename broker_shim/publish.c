@@ -7,7 +7,6 @@
 #include "broker_shim/endpoint.h"
 #include "broker_shim/frames.h"
 #include "broker_shim/log.h"
-#include "broker_shim/peer.h"
 
 enum {
     RECEIVED_IN_ONE_GO = 64, /* so that the other sockets get their turn */
@@ -18,6 +17,7 @@ struct publish {
     void *handle;
     char *endpoint;
     bool ipc;
+    struct access *access;
     struct routing *routing;
 };
 
@@ -49,10 +49,14 @@ int publish_new(struct publish **ret, const struct publish_options *options,
     }
     self->handle = zsock_resolve(self->socket);
     self->routing = routing;
-    self->ipc = endpoint_is_ipc(options->endpoint);
+    self->ipc = access_is_ipc(options->endpoint);
+    self->access = options->access;
     set_options(self->socket, options);
     int result =
-        endpoint_bind(self->socket, options->endpoint, options->mode, &self->endpoint, error);
+        access_guard(options->access, self->handle, options->endpoint, ACCESS_PUBLISH, error);
+    if (result == 0)
+        result =
+            endpoint_bind(self->socket, options->endpoint, options->mode, &self->endpoint, error);
     if (result == 0)
         result = subscribe_to_all(self, error);
     if (result < 0) {
@@ -97,7 +101,7 @@ static bool is_a_scope_of(struct text topic, const struct event *event)
 
 static int take(struct publish *self, zmq_msg_t *topic, zmq_msg_t *body, struct wps_error *error)
 {
-    if (!peer_is_permitted(body, self->ipc))
+    if (!access_permits(self->access, body, self->ipc, NULL))
         return wps_error_set(error, -EPERM, "its sender is another user");
     struct text bytes = frame_bytes(body);
     struct event_doc doc;

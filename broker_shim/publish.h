@@ -13,11 +13,13 @@
 
 #include <czmq.h>
 
+#include "access/access.h"
 #include "broker_shim/routing.h"
 
 struct publish;
 
 struct publish_options {
+    struct access *access; /* guards it; must outlive it */
     const char *endpoint;
     mode_t mode;      /* of the socket file */
     int queue;        /* messages that may wait for the broker, for each publisher */

@@ -9,7 +9,6 @@
 #include "broker_shim/endpoint.h"
 #include "broker_shim/frames.h"
 #include "broker_shim/log.h"
-#include "broker_shim/peer.h"
 
 enum {
     ANSWERED_IN_ONE_GO = 64,      /* so that events get their turn */
@@ -22,6 +21,7 @@ struct rpc {
     void *handle;
     char *endpoint;
     bool ipc;
+    struct access *access;
     struct rpc_commands *commands;
     struct wire_out reply;
 };
@@ -48,11 +48,14 @@ int rpc_new(struct rpc **ret, const struct rpc_options *options, struct rpc_comm
     }
     self->handle = zsock_resolve(self->socket);
     self->commands = commands;
-    self->ipc = endpoint_is_ipc(options->endpoint);
+    self->ipc = access_is_ipc(options->endpoint);
+    self->access = options->access;
     wire_out_init(&self->reply);
     set_options(self->socket, options);
-    int result =
-        endpoint_bind(self->socket, options->endpoint, options->mode, &self->endpoint, error);
+    int result = access_guard(options->access, self->handle, options->endpoint, ACCESS_ASK, error);
+    if (result == 0)
+        result =
+            endpoint_bind(self->socket, options->endpoint, options->mode, &self->endpoint, error);
     if (result < 0) {
         rpc_destroy(&self);
         return result;
@@ -89,11 +92,14 @@ zsock_t *rpc_socket(struct rpc *self)
 /* Refuses before it looks at what is asked, where that is enough. Returns an errorcode, or -1. */
 static int refuse(const struct rpc *self, zmq_msg_t *last, struct wps_error *error)
 {
-    if (!peer_is_permitted(last, self->ipc)) {
-        wps_error_set(error, -EPERM, "only the broker's own user and root may ask it");
+    if (!access_permits(self->access, last, self->ipc, NULL)) {
+        wps_error_set(
+            error, -EPERM,
+            "only the broker's own user, root and the users that allow-users names may ask "
+            "it");
         return ERRORCODE_NOT_PERMITTED;
     }
-    if (descriptors_crowded(peer_descriptor(last))) {
+    if (descriptors_crowded(zmq_msg_get(last, ZMQ_SRCFD))) {
         wps_error_set(error, -EMFILE,
                       "the broker has too many connections (%llu descriptors at most): close some, "
                       "or raise max-descriptors",

@@ -14,11 +14,13 @@
 
 #include <czmq.h>
 
+#include "access/access.h"
 #include "broker_shim/rpc_commands.h"
 
 struct rpc;
 
 struct rpc_options {
+    struct access *access; /* guards it; must outlive it */
     const char *endpoint;
     mode_t mode; /* of the socket file */
     int queue;   /* requests, and replies, that may wait for each client */

@@ -4,6 +4,7 @@
 
 #include "broker_shim/rpc_commands.h"
 
+#include "access/access.h"
 #include "broker_shim/descriptors.h"
 #include "broker_shim/log.h"
 #include "schemas/quote.h"
@@ -165,8 +166,10 @@ static void put_endpoints(struct wire_out *out, const struct rpc_commands *self)
         wire_pair_repaired(out, self->endpoints[i].name, text_of(self->endpoints[i].endpoint));
 }
 
-static void put_counters(struct wire_out *out, struct counters *counters)
+static void put_counters(struct wire_out *out, const struct rpc_commands *self)
 {
+    struct counters *counters = self->routing->counters;
+    atomic_store(&counters->peers_refused, access_refused(self->access));
     atomic_store(&counters->connections_refused, descriptors_refused());
     atomic_store(&counters->log_lines_lost, log_lines_lost());
     wire_put_str(out, "counters");
@@ -206,7 +209,7 @@ static int brokerinfo(struct rpc_commands *self, struct call *call)
     wire_pair_str(out, "version", PROCTRACK_VERSION);
     put_endpoints(out, self);
     put_plugins(out, self->plugins);
-    put_counters(out, self->routing->counters);
+    put_counters(out, self);
     put_gauges(out, self);
     return 0;
 }

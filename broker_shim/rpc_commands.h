@@ -14,6 +14,7 @@ struct rpc_commands {
     struct routing *routing;
     struct event_queue *queue;
     const struct plugin_host *plugins;
+    const struct access *access;
     size_t reply_max; /* bytes */
     /* name -> endpoint, for brokerinfo */
     size_t n_endpoints;

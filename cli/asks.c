@@ -44,6 +44,7 @@ static int connect_socket(struct run *run)
         zmq_socket_monitor(run->socket, MONITOR,
                            ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED) < 0 ||
         zmq_connect(run->monitor, MONITOR) < 0 ||
+        client_keys_use(&run->broker->keys, run->socket) < 0 ||
         zmq_connect(run->socket, run->broker->endpoint) < 0)
         return -errno;
     return 0;

@@ -38,6 +38,12 @@ int broker_option(struct broker_options *options, int option, const char *value,
     case BROKER_OPTION_RUNTIME_DIR:
         options->runtime_dir = value;
         return 1;
+    case BROKER_OPTION_CURVE_SECRET:
+        options->curve_secret = value;
+        return 1;
+    case BROKER_OPTION_CURVE_SERVER:
+        options->curve_server = value;
+        return 1;
     case BROKER_OPTION_TIMEOUT_MS:
         return read_timeout(&options->timeout_ms, value, error);
     default:
@@ -80,12 +86,19 @@ static int find(struct broker *broker, const struct broker_options *options,
 
 int broker_open(struct broker *ret, const struct broker_options *options, struct wps_error *error)
 {
-    struct broker broker = {.timeout_ms = options->timeout_ms};
+    struct broker broker = {.timeout_ms = options->timeout_ms,
+                            .curve_secret = options->curve_secret,
+                            .curve_server = options->curve_server};
     int result = find(&broker, options, error);
+    if (result == 0)
+        result =
+            client_keys_read(&broker.keys, options->curve_secret, options->curve_server, error);
     if (result == 0 && !(broker.context = zmq_ctx_new()))
         result = wps_error_system(error, -errno, "cannot use ZeroMQ");
     if (result == 0)
         result = control_client_open(&broker.client, broker.context, broker.endpoint, error);
+    if (result == 0)
+        control_client_use_keys(broker.client, &broker.keys);
     if (result < 0) {
         broker_close(&broker);
         return result;
@@ -117,6 +130,7 @@ void broker_close(struct broker *self)
     control_client_close(&self->client);
     while (self->context && zmq_ctx_term(self->context) < 0 && errno == EINTR)
         ;
+    certificate_clear(&self->keys.own);
     free(self->endpoint);
     free(self->runtime);
     *self = (struct broker){0};

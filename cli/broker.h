@@ -16,6 +16,8 @@ enum {
     BROKER_OPTION_ENDPOINT = 0x100, /* beyond what a short option can be */
     BROKER_OPTION_RUNTIME_DIR,
     BROKER_OPTION_TIMEOUT_MS,
+    BROKER_OPTION_CURVE_SECRET,
+    BROKER_OPTION_CURVE_SERVER,
     BROKER_OPTION_NEXT, /* a subcommand's own options without a letter begin here */
 };
 
@@ -24,16 +26,21 @@ enum {
 #define BROKER_OPTIONS                                                                             \
     {"endpoint", required_argument, NULL, BROKER_OPTION_ENDPOINT},                                 \
     {"runtime-dir", required_argument, NULL, BROKER_OPTION_RUNTIME_DIR},                           \
-    {"timeout-ms", required_argument, NULL, BROKER_OPTION_TIMEOUT_MS}
+    {"timeout-ms", required_argument, NULL, BROKER_OPTION_TIMEOUT_MS},                             \
+    {"curve-secret", required_argument, NULL, BROKER_OPTION_CURVE_SECRET},                         \
+    {"curve-server", required_argument, NULL, BROKER_OPTION_CURVE_SERVER}
 #define BROKER_OPTIONS_HELP                                                                        \
     "  --endpoint=ENDPOINT  control socket of the broker (ipc://<runtime>/control)\n"              \
     "  --runtime-dir=DIR    runtime directory of the broker ($WPS_RUNTIME_DIR, else /run/wps for\n" \
     "                       root, else $XDG_RUNTIME_DIR/wps)\n"                                    \
-    "  --timeout-ms=N       how long it may take to answer (10000)\n"
+    "  --timeout-ms=N       how long it may take to answer (10000)\n"                              \
+    "  --curve-secret=FILE  our secret certificate, for a broker on tcp\n"                         \
+    "  --curve-server=FILE  the public certificate of that broker\n"
 /* clang-format on */
 
 struct broker_options {
-    const char *endpoint, *runtime_dir; /* null: not given */
+    const char *endpoint, *runtime_dir;      /* null: not given */
+    const char *curve_secret, *curve_server; /* the same */
     int timeout_ms;
 };
 
@@ -52,6 +59,8 @@ struct broker {
     char *endpoint;
     char *runtime; /* its runtime directory; null: not known, for the endpoint was given */
     int timeout_ms;
+    const char *curve_secret, *curve_server; /* files, as they were given */
+    struct client_keys keys;                 /* that are in them */
 };
 
 /* Finds out where it is; connects to nothing yet. -ENOENT: nothing says where; -EINVAL, -ENOMEM and

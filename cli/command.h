@@ -26,6 +26,7 @@ struct command {
 };
 
 int doctor_main(int argc, char **argv);
+int exporter_main(int argc, char **argv);
 int freeze_main(int argc, char **argv);
 int kill_main(int argc, char **argv);
 int ls_main(int argc, char **argv);

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "cli/command.h"
+#include "cli/programs.h"
 
 static const char help[] =
     "usage: proctrack doctor [OPTIONS]\n"
@@ -128,6 +128,8 @@ static void take_mends(struct findings *findings, const char *module)
         if (finding->state != FINDING_NO || *finding->mend)
             continue;
         take_mend(findings, finding);
+        if (!*finding->mend && strstr(finding->why, "refuses clone3"))
+            snprintf(finding->mend, sizeof finding->mend, MEND_SECCOMP, "clone3");
         if (!*finding->mend && strstr(finding->why, "not part of this build"))
             snprintf(finding->mend, sizeof finding->mend,
                      "scripts/install-deps build, and build it again");
@@ -136,6 +138,34 @@ static void take_mends(struct findings *findings, const char *module)
                      "stop it, and start it from here: wpsd --plugin %s",
                      module ? module : "proctrack.so");
     }
+}
+
+/* What is missing and is not needed, as something better works. */
+static const struct {
+    const char *what, *instead;
+} replaced[] = {
+    {"connector", "feed bpf"},
+    {"delegation", "scope"},
+};
+
+static bool works(const struct findings *findings, const char *what)
+{
+    for (size_t i = 0; i < findings->n; i++)
+        if (strcmp(findings->items[i].section, "trial") == 0 &&
+            strcmp(findings->items[i].what, what) == 0 && findings->items[i].state == FINDING_OK)
+            return true;
+    return false;
+}
+
+static void soften(struct findings *findings)
+{
+    for (size_t i = 0; i < findings->n; i++)
+        for (size_t k = 0; k < sizeof replaced / sizeof *replaced; k++)
+            if (strcmp(findings->items[i].section, "machine") == 0 &&
+                findings->items[i].state == FINDING_NO &&
+                strcmp(findings->items[i].what, replaced[k].what) == 0 &&
+                works(findings, replaced[k].instead))
+                findings->items[i].state = FINDING_NOTE;
 }
 
 /* ---- telling -------------------------------------------------------------------------------- */
@@ -243,47 +273,16 @@ static int read_options(struct doctor *doctor, int argc, char **argv, struct wps
 
 /* ---- where the programs are ----------------------------------------------------------------- */
 
-/* A file at this place relative to this program. Null: there is none. */
-static char *beside_us(const char *relative)
-{
-    char self[PATH_MAX];
-    _cleanup_free_ char *path = NULL;
-    ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (size <= 0)
-        return NULL;
-    self[size] = '\0';
-    *(strrchr(self, '/') + 1) = '\0';
-    if (asprintf(&path, "%s%s", self, relative) < 0)
-        path = NULL;
-    return path && access(path, R_OK) == 0 ? realpath(path, NULL) : NULL;
-}
-
-static char *in_path(const char *name)
-{
-    const char *list = getenv("PATH");
-    _cleanup_free_ char *copy = strdup(list ? list : "");
-    char *save = NULL;
-    for (char *part = copy ? strtok_r(copy, ":", &save) : NULL; part;
-         part = strtok_r(NULL, ":", &save)) {
-        _cleanup_free_ char *path = NULL;
-        if (asprintf(&path, "%s/%s", part, name) < 0)
-            path = NULL;
-        if (path && access(path, X_OK) == 0)
-            return take_ptr(path);
-    }
-    return NULL;
-}
-
 static void find_programs(struct doctor *doctor)
 {
     if (!doctor->wpsd)
-        doctor->wpsd = beside_us("wpsd");
+        doctor->wpsd = program_beside_us("wpsd");
     if (!doctor->wpsd)
-        doctor->wpsd = in_path("wpsd");
+        doctor->wpsd = program_in_path("wpsd");
     if (!doctor->module)
-        doctor->module = beside_us("proctrack.so");
+        doctor->module = program_beside_us("proctrack.so");
     if (!doctor->module)
-        doctor->module = beside_us(PROCTRACK_PLUGIN_FROM_BIN "/proctrack.so");
+        doctor->module = program_beside_us(PROCTRACK_PLUGIN_FROM_BIN "/proctrack.so");
 }
 
 static int examine(const struct doctor *doctor)
@@ -293,6 +292,7 @@ static int examine(const struct doctor *doctor)
     doctor_look_at_machine(&findings, doctor->wpsd);
     if (!doctor->no_trial)
         doctor_try(&findings, doctor->wpsd, doctor->module);
+    soften(&findings);
     take_mends(&findings, doctor->module);
     int status = all_is_well(&findings) ? CLI_OK : CLI_NO;
     if (doctor->json && print_json(&findings) < 0)

@@ -36,6 +36,11 @@ struct finding *findings_add(struct findings *findings, const char *section, con
                              enum finding_state state, const char *why, ...)
     __attribute__((format(printf, 5, 6)));
 
+/* What would mend a system call that a filter refuses; its name behind it. */
+#define MEND_SECCOMP                                                                               \
+    "docker run --security-opt seccomp=unconfined, or a profile with %s (in a unit: "              \
+    "SystemCallFilter=)"
+
 void findings_clear(struct findings *findings);
 
 /* How the broker is that these options name: its directory, its socket, what it says of itself.

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/cn_proc.h>
 #include <linux/connector.h>
 #include <linux/netlink.h>
@@ -14,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -107,14 +109,19 @@ static char *look_at_mount(struct findings *findings)
     return directory;
 }
 
-static void mend_delegation(struct finding *finding)
+static void mend_delegation(struct finding *finding, const char *directory)
 {
     if (geteuid() == 0)
         mend(finding,
              "mount -o remount,rw on that file system, or start wpsd where it is writable");
-    else
+    else if (access("/run/systemd/system", F_OK) == 0) /* sd_booted(3) */
         mend(finding, "systemd-run --user --scope -p Delegate=yes wpsd ... (in a unit: "
                       "Delegate=yes)");
+    else
+        mend(finding,
+             "d=%.300s/wps && mkdir $d && chown %u $d $d/cgroup.procs && echo %d >$d/cgroup.procs "
+             "(as root, then wpsd from this shell)",
+             directory, (unsigned)geteuid(), (int)getppid());
 }
 
 /* Makes a cgroup in ours, looks at it, and takes it away. */
@@ -124,7 +131,8 @@ static void look_at_delegation(struct findings *findings, const char *directory)
     snprintf(made, sizeof made, "%s/proctrack-doctor-%d", directory, (int)getpid());
     if (mkdir(made, 0755) < 0) {
         mend_delegation(findings_add(findings, SECTION, "delegation", FINDING_NO,
-                                     "may not make cgroups in %s: %s", directory, strerror(errno)));
+                                     "may not make cgroups in %s: %s", directory, strerror(errno)),
+                        directory);
         return;
     }
     snprintf(file, sizeof file, "%s/cgroup.kill", made);
@@ -134,7 +142,8 @@ static void look_at_delegation(struct findings *findings, const char *directory)
     if (access(file, W_OK) < 0) {
         mend_delegation(findings_add(findings, SECTION, "delegation", FINDING_NO,
                                      "may not move processes out of %s: %s", directory,
-                                     strerror(errno)));
+                                     strerror(errno)),
+                        directory);
     } else {
         findings_add(findings, SECTION, "delegation", FINDING_OK, "cgroups can be made in %s",
                      directory);
@@ -168,13 +177,48 @@ static void look_at_btf(struct findings *findings)
         mend(finding, "run a kernel with CONFIG_DEBUG_INFO_BTF=y");
 }
 
+static bool is_first_namespace(const char *path, ino_t first)
+{
+    struct stat stat_of;
+    return stat(path, &stat_of) < 0 || stat_of.st_ino == first;
+}
+
+/* Makes a map and lets go of it: with the capabilities that is refused by filters alone. */
+static int try_bpf(void)
+{
+    union bpf_attr attributes = {
+        .map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1};
+    int fd = (int)syscall(SYS_bpf, BPF_MAP_CREATE, &attributes, sizeof attributes);
+    return fd < 0 ? -errno : close(fd);
+}
+
+static void tell_of_bpf(struct findings *findings)
+{
+    int r = try_bpf();
+    if (r == 0)
+        findings_add(findings, SECTION, "BPF rights", FINDING_OK,
+                     "this user has CAP_BPF and CAP_PERFMON");
+    else
+        mend(findings_add(findings, SECTION, "BPF rights", FINDING_NO,
+                          "this user has CAP_BPF and CAP_PERFMON, but bpf() is refused, by a "
+                          "seccomp filter perhaps: %s: no feed bpf",
+                          strerror(-r)),
+             MEND_SECCOMP, "bpf");
+}
+
 static void look_at_bpf_rights(struct findings *findings, const char *wpsd)
 {
     uint64_t have = effective_capabilities();
     const uint64_t wanted = UINT64_C(1) << CAPABILITY_BPF | UINT64_C(1) << CAPABILITY_PERFMON;
+    if (!is_first_namespace("/proc/self/ns/user", first_user_namespace)) {
+        mend(findings_add(findings, SECTION, "BPF rights", FINDING_NO,
+                          "we are in a user namespace, whose capabilities do not count for BPF: no "
+                          "feed bpf"),
+             "start wpsd outside of the container");
+        return;
+    }
     if ((have & wanted) == wanted) {
-        findings_add(findings, SECTION, "BPF rights", FINDING_OK,
-                     "this user has CAP_BPF and CAP_PERFMON");
+        tell_of_bpf(findings);
         return;
     }
     if (wpsd && getxattr(wpsd, "security.capability", NULL, 0) > 0) {
@@ -190,20 +234,13 @@ static void look_at_bpf_rights(struct findings *findings, const char *wpsd)
          wpsd ? wpsd : "WPSD");
 }
 
-static bool is_first_namespace(const char *path, ino_t first)
-{
-    struct stat stat_of;
-    return stat(path, &stat_of) < 0 || stat_of.st_ino == first;
-}
-
 /* The process connector (Documentation/driver-api/connector.rst): may we join its group? */
 static void look_at_connector(struct findings *findings)
 {
-    if (!is_first_namespace("/proc/self/ns/pid", first_pid_namespace) ||
-        !is_first_namespace("/proc/self/ns/user", first_user_namespace)) {
+    if (!is_first_namespace("/proc/self/ns/pid", first_pid_namespace)) {
         mend(findings_add(findings, SECTION, "connector", FINDING_NO,
-                          "we are in a pid or user namespace, where the kernel does not tell: no "
-                          "feed netlink"),
+                          "we are in a pid namespace, where the kernel does not tell: no feed "
+                          "netlink"),
              "start wpsd outside of the container");
         return;
     }
@@ -221,6 +258,29 @@ static void look_at_connector(struct findings *findings)
         findings_add(findings, SECTION, "connector", FINDING_OK,
                      "the kernel tells of processes by netlink");
     }
+}
+
+/* ---- ends ------------------------------------------------------------------------------------ */
+
+static void look_at_pidfds(struct findings *findings)
+{
+    int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    if (fd >= 0) {
+        close(fd);
+        findings_add(findings, SECTION, "pidfd", FINDING_OK,
+                     "processes can be signalled without mistaking one for another");
+        return;
+    }
+    bool old = errno == ENOSYS;
+    struct finding *finding = findings_add(
+        findings, SECTION, "pidfd", FINDING_NO,
+        "pidfd_open is refused%s: %s: single processes are not signalled, and there is "
+        "no tracker lineage",
+        old ? "" : ", by a seccomp filter perhaps", strerror(errno));
+    if (old)
+        mend(finding, "run Linux 5.3 or newer");
+    else
+        mend(finding, MEND_SECCOMP, "pidfd_open");
 }
 
 /* ---- limits --------------------------------------------------------------------------------- */
@@ -246,5 +306,6 @@ void doctor_look_at_machine(struct findings *findings, const char *wpsd)
     look_at_btf(findings);
     look_at_bpf_rights(findings, wpsd);
     look_at_connector(findings);
+    look_at_pidfds(findings);
     look_at_descriptors(findings);
 }

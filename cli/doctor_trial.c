@@ -46,7 +46,7 @@ struct outcome {
 struct trials {
     const char *wpsd, *module;
     char directory[64];
-    struct outcome tracker[N_TRACKERS], feed[N_FEEDS];
+    struct outcome tracker[N_TRACKERS], feed[N_FEEDS], scope;
     char confidence[sizeof((struct finding *)0)->why]; /* of the best */
 };
 
@@ -197,6 +197,8 @@ static struct outcome *outcome_of(struct trials *trials, struct text what)
     for (size_t i = 0; i < N_TRACKERS; i++)
         if (strncmp(name, "tracker ", 8) == 0 && strcmp(name + 8, trackers[i]) == 0)
             return &trials->tracker[i];
+    if (strcmp(name, "scope") == 0)
+        return &trials->scope;
     for (size_t i = 0; i < N_FEEDS; i++)
         if (strncmp(name, "feed ", 5) == 0 && strcmp(name + 5, feeds[i]) == 0)
             return &trials->feed[i];
@@ -309,6 +311,29 @@ static void tell(struct findings *findings, const char *kind, const char *const 
     }
 }
 
+/* It was asked for where no cgroups could be made without. */
+static void tell_scope(struct findings *findings, const struct outcome *scope)
+{
+    if (!scope->known)
+        return;
+    /* Where systemd does not run there is nobody to ask. */
+    bool wanted = !scope->works && access("/run/systemd/system", F_OK) == 0;
+    struct finding *finding = findings_add(findings, SECTION, "scope",
+                                           scope->works ? FINDING_OK
+                                           : wanted     ? FINDING_NO
+                                                        : FINDING_NOTE,
+                                           "%s", scope->why);
+    if (!wanted)
+        return;
+    if (strstr(scope->why, "XDG_RUNTIME_DIR"))
+        mend(finding,
+             "loginctl enable-linger, then export XDG_RUNTIME_DIR=/run/user/%u (in a unit of the "
+             "system: User= and Delegate=yes)",
+             (unsigned)geteuid());
+    else if (strstr(scope->why, "cannot be reached"))
+        mend(finding, "apt-get install dbus-user-session, and log in anew");
+}
+
 static void try_all(struct findings *findings, struct trials *trials)
 {
     struct wps_error error;
@@ -322,6 +347,7 @@ static void try_all(struct findings *findings, struct trials *trials)
     for (size_t i = 0; i < N_FEEDS; i++)
         try_one(trials, &trials->feed[i], ",feed=%s", feeds[i]);
     tell(findings, "tracker", trackers, trials->tracker, N_TRACKERS);
+    tell_scope(findings, &trials->scope);
     tell(findings, "feed", feeds, trials->feed, N_FEEDS);
     bool high = strncmp(trials->confidence, "high", 4) == 0;
     findings_add(findings, SECTION, "confidence", high ? FINDING_OK : FINDING_NO, "%s",

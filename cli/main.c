@@ -26,6 +26,7 @@ static const struct command commands[] = {
     {"wait", "wait until blocks are empty", wait_main},
     {"rm", "end blocks and take them away", rm_main},
     {"stats", "say what the module counted", stats_main},
+    {"exporter", "serve what is counted to Prometheus, over HTTP", exporter_main},
     {"doctor", "say what works here, what is missing, and what would mend it", doctor_main},
     {"version", "say which version this is", version_main},
 };

@@ -394,8 +394,9 @@ static int open_sockets(struct watch *watch, struct wps_error *error)
     _cleanup_free_ char *events = broker_beside(&watch->broker, "events");
     if (!watch->events_endpoint && !events)
         return wps_error_set(error, -EINVAL, "where is the events socket? --events says so");
-    int result = subscriber_open(&watch->events, watch->broker.context,
-                                 watch->events_endpoint ? watch->events_endpoint : events, error);
+    int result = subscriber_open_with_keys(&watch->events, watch->broker.context,
+                                           watch->events_endpoint ? watch->events_endpoint : events,
+                                           &watch->broker.keys, error);
     if (result == 0)
         result = subscribe_all(watch, error);
     return result;
@@ -409,7 +410,7 @@ static int watch_all(struct watch *watch, struct wps_error *error)
     if (result == 0 && !endpoint)
         result = wps_error_set(error, -EINVAL, "where is the rpc socket? --rpc says so");
     if (result == 0)
-        result = watch_link_open(&watch->link, watch->broker.context, endpoint,
+        result = watch_link_open(&watch->link, watch->broker.context, endpoint, &watch->broker.keys,
                                  watch->broker.timeout_ms, error);
     if (result == 0)
         result = watch_link_sync(&watch->link, watch->events, error);

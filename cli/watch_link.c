@@ -20,7 +20,7 @@ enum { SYNC_AGAIN_MS = 50 };
 
 /* ---- its life ------------------------------------------------------------------------------- */
 
-static int connect_socket(struct watch_link *link, void *context)
+static int connect_socket(struct watch_link *link, void *context, const struct client_keys *keys)
 {
     const int none = 0;
     link->socket = zmq_socket(context, ZMQ_DEALER);
@@ -29,16 +29,17 @@ static int connect_socket(struct watch_link *link, void *context)
         zmq_setsockopt(link->monitor, ZMQ_LINGER, &none, sizeof none) < 0 ||
         zmq_socket_monitor(link->socket, MONITOR,
                            ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) < 0 ||
-        zmq_connect(link->monitor, MONITOR) < 0 || zmq_connect(link->socket, link->endpoint) < 0)
+        client_keys_use(keys, link->socket) < 0 || zmq_connect(link->monitor, MONITOR) < 0 ||
+        zmq_connect(link->socket, link->endpoint) < 0)
         return -errno;
     return 0;
 }
 
-int watch_link_open(struct watch_link *ret, void *context, const char *endpoint, int timeout_ms,
-                    struct wps_error *error)
+int watch_link_open(struct watch_link *ret, void *context, const char *endpoint,
+                    const struct client_keys *keys, int timeout_ms, struct wps_error *error)
 {
     struct watch_link link = {.endpoint = endpoint, .timeout_ms = timeout_ms, .here = true};
-    int result = connect_socket(&link, context);
+    int result = connect_socket(&link, context, keys);
     if (result < 0) {
         watch_link_close(&link);
         return wps_error_set(error, result, "cannot connect to %s: %s", endpoint,

@@ -5,6 +5,7 @@
 /* The rpc socket of a broker that is watched: it publishes what shows that subscriptions are in
  * force, reads old events, and its connection tells when the broker goes and comes back. */
 
+#include "access/certificate.h"
 #include "client/subscriber.h"
 #include "schemas/request.h"
 
@@ -16,8 +17,8 @@ struct watch_link {
     bool here; /* the broker is */
 };
 
-int watch_link_open(struct watch_link *ret, void *context, const char *endpoint, int timeout_ms,
-                    struct wps_error *error);
+int watch_link_open(struct watch_link *ret, void *context, const char *endpoint,
+                    const struct client_keys *keys, int timeout_ms, struct wps_error *error);
 void watch_link_close(struct watch_link *link);
 
 /* Waits until all that `events` subscribed to so far is in force (PROTOCOL.md, section 5). What

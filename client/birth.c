@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "client/connection.h"
 
 /* ---- between fork and exec ------------------------------------------------------------------ */
 
@@ -34,13 +35,20 @@ static int cannot_open(const char *procs_path, int code, struct wps_error *error
     return wps_error_system(error, code, "cannot join by %s", procs_path);
 }
 
-int birth_open(const char *procs_path, struct wps_error *error)
+static int open_procs(const char *procs_path, struct wps_error *error)
 {
     int fd = open(procs_path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
     return fd < 0 ? cannot_open(procs_path, -errno, error) : fd;
 }
 
-int birth_enter(int procs_fd)
+int proctrack_birth_open(const char *procs_path, struct proctrack_error *error)
+{
+    struct wps_error why;
+    int fd = open_procs(procs_path, &why);
+    return fd < 0 ? connection_fail(error, fd, &why) : fd;
+}
+
+int proctrack_birth_enter(int procs_fd)
 {
     ssize_t n;
     do
@@ -49,19 +57,19 @@ int birth_enter(int procs_fd)
     return n == 1 ? 0 : n < 0 ? -errno : -EIO;
 }
 
-void birth_enter_or_exit(int procs_fd)
+void proctrack_birth_enter_or_exit(int procs_fd)
 {
     static const char message[] = "could not enter its block: not started\n";
-    if (birth_enter(procs_fd) == 0)
+    if (proctrack_birth_enter(procs_fd) == 0)
         return;
     ssize_t written = write(STDERR_FILENO, message, sizeof message - 1);
     (void)written; /* there is nobody else to tell; the exit status does */
-    _exit(BIRTH_FAILED);
+    _exit(PROCTRACK_BIRTH_FAILED);
 }
 
 /* ---- born inside ---------------------------------------------------------------------------- */
 
-int birth_open_cgroup(const char *procs_path, struct wps_error *error)
+static int open_cgroup(const char *procs_path, struct wps_error *error)
 {
     _cleanup_free_ char *directory = strdup(procs_path);
     char *slash = directory ? strrchr(directory, '/') : NULL;
@@ -74,14 +82,21 @@ int birth_open_cgroup(const char *procs_path, struct wps_error *error)
     return fd < 0 ? cannot_open(procs_path, -errno, error) : fd;
 }
 
+int proctrack_birth_open_cgroup(const char *procs_path, struct proctrack_error *error)
+{
+    struct wps_error why;
+    int fd = open_cgroup(procs_path, &why);
+    return fd < 0 ? connection_fail(error, fd, &why) : fd;
+}
+
 static int clone_error(int code)
 {
     if (code == E2BIG || code == EINVAL)
         return -ENOSYS;                      /* the kernel knows less of clone3 */
-    return code == ENOENT ? -ENODEV : -code; /* removed: as birth_enter tells it */
+    return code == ENOENT ? -ENODEV : -code; /* removed: as proctrack_birth_enter tells it */
 }
 
-pid_t birth_clone(int cgroup_fd, int *ret_pidfd)
+pid_t proctrack_birth_clone(int cgroup_fd, int *ret_pidfd)
 {
     int pidfd = -1;
     struct clone_args args = {
@@ -123,13 +138,13 @@ _Noreturn static void give_up(int tell, enum step step, int code)
     do
         written = write(tell, &failure, sizeof failure); /* less than PIPE_BUF: whole or not */
     while (written < 0 && errno == EINTR);
-    _exit(BIRTH_FAILED);
+    _exit(PROCTRACK_BIRTH_FAILED);
 }
 
 /* Only system calls (execvpe of glibc allocates nothing). */
 _Noreturn static void become(const struct birth *birth)
 {
-    int result = birth->procs >= 0 ? birth_enter(birth->procs) : 0;
+    int result = birth->procs >= 0 ? proctrack_birth_enter(birth->procs) : 0;
     if (result < 0)
         give_up(birth->tell, STEP_ENTER, result);
     execvpe(birth->argv[0], birth->argv, birth->envp);
@@ -140,12 +155,12 @@ _Noreturn static void become(const struct birth *birth)
 static pid_t bear(struct birth *birth, struct wps_error *error)
 {
     birth->procs = -1;
-    birth->cgroup = birth_open_cgroup(birth->procs_path, error);
+    birth->cgroup = open_cgroup(birth->procs_path, error);
     if (birth->cgroup < 0)
         return birth->cgroup;
-    pid_t pid = birth_clone(birth->cgroup, NULL);
+    pid_t pid = proctrack_birth_clone(birth->cgroup, NULL);
     if (pid == -ENOSYS || pid == -EPERM) {
-        birth->procs = birth_open(birth->procs_path, error);
+        birth->procs = open_procs(birth->procs_path, error);
         if (birth->procs < 0)
             return birth->procs;
         pid = fork();
@@ -178,8 +193,8 @@ static int wait_for_exec(const struct birth *birth, int listen, pid_t pid, struc
                                    : cannot_open(birth->procs_path, failure.code, error);
 }
 
-int birth_spawn(const char *procs_path, char *const argv[], char *const envp[], pid_t *ret_pid,
-                struct wps_error *error)
+static int spawn(const char *procs_path, char *const argv[], char *const envp[], pid_t *ret_pid,
+                 struct wps_error *error)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
@@ -202,4 +217,12 @@ int birth_spawn(const char *procs_path, char *const argv[], char *const envp[], 
     if (result == 0)
         *ret_pid = pid;
     return result;
+}
+
+int proctrack_birth_spawn(const char *procs_path, char *const argv[], char *const envp[],
+                          pid_t *ret_pid, struct proctrack_error *error)
+{
+    struct wps_error why;
+    int result = spawn(procs_path, argv, envp, ret_pid, &why);
+    return result < 0 ? connection_fail(error, result, &why) : 0;
 }

@@ -14,9 +14,18 @@
 #include "base/cleanup.h"
 #include "base/runtime_path.h"
 
+enum { TIMEOUT_MS_DEFAULT = 5000 };
+
 const char *proctrack_version(void)
 {
     return PROCTRACK_VERSION;
+}
+
+const char *proctrack_errorcode_name(enum proctrack_errorcode code)
+{
+    if (code <= PROCTRACK_NOT_REFUSED || code > PROCTRACK_INTERNAL)
+        return "";
+    return errorcode_name((enum errorcode)(code - PROCTRACK_BAD_REQUEST));
 }
 
 int connection_fail(struct proctrack_error *error, int code, const struct wps_error *why)
@@ -88,12 +97,31 @@ static int find_endpoints(struct proctrack *self, const struct proctrack_options
     return result;
 }
 
+/* ---- asking --------------------------------------------------------------------------------- */
+
+int connection_client(struct proctrack *self, bool rpc, struct control_client **ret,
+                      struct wps_error *error)
+{
+    struct control_client **client = rpc ? &self->rpc_client : &self->control_client;
+    if (!*client) {
+        int result =
+            control_client_open(client, self->context, rpc ? self->rpc : self->control, error);
+        if (result < 0)
+            return result;
+        control_client_use_keys(*client, &self->keys);
+    }
+    *ret = *client;
+    return 0;
+}
+
 /* ---- its life ------------------------------------------------------------------------------- */
 
 static int open_all(struct proctrack *self, const struct proctrack_options *options,
                     struct wps_error *error)
 {
     int result = find_endpoints(self, options, error);
+    if (result == 0)
+        result = client_keys_read(&self->keys, options->curve_secret, options->curve_server, error);
     if (result < 0)
         return result;
     self->owns_context = !options->zmq_context;
@@ -112,6 +140,7 @@ int proctrack_connect(struct proctrack **ret, const struct proctrack_options *op
     struct proctrack *self = calloc(1, sizeof *self);
     if (!self)
         return connection_fail(error, -ENOMEM, &(struct wps_error){"no memory for a connection"});
+    self->timeout_ms = ours.timeout_ms ? ours.timeout_ms : TIMEOUT_MS_DEFAULT;
     int result = open_all(self, &ours, &why);
     if (result < 0) {
         proctrack_close(&self);
@@ -126,8 +155,11 @@ void proctrack_close(struct proctrack **self_p)
     struct proctrack *self = take_ptr(*self_p);
     if (!self)
         return;
+    control_client_close(&self->control_client);
+    control_client_close(&self->rpc_client);
     while (self->owns_context && self->context && zmq_ctx_term(self->context) < 0 && errno == EINTR)
         ;
+    certificate_clear(&self->keys.own);
     free(self->events);
     free(self->rpc);
     free(self->control);

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <zmq.h>
 
+#include "access/access.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 
@@ -21,11 +22,14 @@
 
 enum {
     TRIES = 3, /* how often one request is sent, where one broker after another ends */
-    EVENTS = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED,
+    KEY_EVENTS = ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH,
+    EVENTS = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED |
+             KEY_EVENTS,
 };
 
 struct control_client {
     void *context;
+    struct client_keys keys;
     char *endpoint;
     void *socket, *monitor; /* null between connections */
     uint64_t n_sockets;     /* for the names of the monitors */
@@ -83,6 +87,11 @@ int control_client_open(struct control_client **ret, void *context, const char *
     return 0;
 }
 
+void control_client_use_keys(struct control_client *self, const struct client_keys *keys)
+{
+    self->keys = *keys;
+}
+
 static void disconnect(struct control_client *self)
 {
     if (self->socket) {
@@ -100,6 +109,7 @@ void control_client_close(struct control_client **self_p)
     struct control_client *self = take_ptr(*self_p);
     if (!self)
         return;
+    certificate_clear(&self->keys.own);
     disconnect(self);
     control_answer_close(&self->answer);
     wire_out_destroy(&self->data);
@@ -198,6 +208,7 @@ static int open_socket(struct control_client *self)
     self->monitor = self->socket ? zmq_socket(self->context, ZMQ_PAIR) : NULL;
     if (!self->monitor || zmq_setsockopt(self->socket, ZMQ_LINGER, &none, sizeof none) < 0 ||
         zmq_setsockopt(self->monitor, ZMQ_LINGER, &none, sizeof none) < 0 ||
+        client_keys_use(&self->keys, self->socket) < 0 ||
         zmq_socket_monitor(self->socket, name, EVENTS) < 0 ||
         zmq_connect(self->monitor, name) < 0 || zmq_connect(self->socket, self->endpoint) < 0)
         return -errno;
@@ -220,37 +231,52 @@ static int connect_afresh(struct control_client *self, struct wps_error *error)
 
 /* ---- one request --------------------------------------------------------------------------- */
 
-/* Takes one event of the monitor: a ZMQ_EVENT_*; 0: there is none. */
-static int take_event(struct control_client *self)
+/* Takes one event of the monitor: a ZMQ_EVENT_*, and what it says more; 0: there is none. */
+static int take_event(struct control_client *self, uint32_t *ret_value)
 {
     uint16_t event = 0;
+    const size_t size = sizeof event + sizeof *ret_value;
     zmq_msg_t frame;
     zmq_msg_init(&frame);
-    if (zmq_msg_recv(&frame, self->monitor, ZMQ_DONTWAIT) >= (int)sizeof event)
+    if (zmq_msg_recv(&frame, self->monitor, ZMQ_DONTWAIT) >= (int)size) {
         memcpy(&event, zmq_msg_data(&frame), sizeof event);
+        memcpy(ret_value, (char *)zmq_msg_data(&frame) + sizeof event, sizeof *ret_value);
+    }
     while (zmq_msg_more(&frame) && zmq_msg_recv(&frame, self->monitor, ZMQ_DONTWAIT) >= 0)
         ;
     zmq_msg_close(&frame);
     return event;
 }
 
-/* What the monitor tells: -ECONNRESET where the broker went, -ECONNREFUSED where over tcp nobody
- * is there. (Over ipc we looked; a full queue is tried again there, and that is all right.) */
+/* True where a handshake failed because of keys: they were refused, or one side alone has some. */
+static bool is_about_keys(const struct control_client *self, int event, uint32_t value)
+{
+    return self->keys.are_set || event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH ||
+           value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH;
+}
+
+/* What the monitor tells: -EKEYREJECTED; -ECONNRESET where the broker went, -ECONNREFUSED where
+ * over tcp nobody is there. (Over ipc we looked; a full queue is tried again there, and that is all
+ * right.) */
 static int read_monitor(struct control_client *self)
 {
     bool over_ipc = strncmp(self->endpoint, IPC, strlen(IPC)) == 0;
-    for (int event; (event = take_event(self));) {
+    uint32_t value = 0;
+    for (int event; (event = take_event(self, &value));) {
         if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
             self->established = true;
-        else if (event == ZMQ_EVENT_DISCONNECTED)
-            return -ECONNRESET;
+        else if (event & KEY_EVENTS) {
+            if (is_about_keys(self, event, value))
+                return -EKEYREJECTED;
+        } else if (event == ZMQ_EVENT_DISCONNECTED)
+            return self->established || !self->keys.are_set ? -ECONNRESET : -EKEYREJECTED;
         else if (!over_ipc)
             return -ECONNREFUSED;
     }
     return 0;
 }
 
-/* Waits until there is a reply. -ETIMEDOUT, -ECONNRESET, -ECONNREFUSED. */
+/* Waits until there is a reply. -ETIMEDOUT, -ECONNRESET, -ECONNREFUSED, -EKEYREJECTED. */
 static int wait_reply(struct control_client *self, int64_t end_ms)
 {
     zmq_pollitem_t items[] = {{.socket = self->socket, .events = ZMQ_POLLIN},
@@ -291,9 +317,15 @@ static int explain(const struct control_client *self, int code, int timeout_ms,
         return wps_error_set(error, code,
                              "no answer from %s in %d ms: the broker there is busy or stopped",
                              self->endpoint, timeout_ms);
-    if (code == -ECONNRESET && !self->established)
-        return wps_error_set(error, code, "who listens at %s closes connections: is it a broker?",
+    if (code == -EKEYREJECTED)
+        return wps_error_set(error, code,
+                             "the broker at %s does not let us in: it wants a key that it allows "
+                             "to ask, and its own must be the one we have",
                              self->endpoint);
+    if (code == -ECONNRESET && !self->established)
+        return wps_error_set(error, code, "who listens at %s closes connections: is it a broker%s?",
+                             self->endpoint,
+                             access_is_ipc(self->endpoint) ? "" : ", and does it want a key");
     if (code == -ECONNRESET)
         return wps_error_set(error, code, "the broker at %s ended before it answered",
                              self->endpoint);

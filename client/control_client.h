@@ -24,6 +24,7 @@
 
 #include <sys/types.h>
 
+#include "access/certificate.h"
 #include "base/error.h"
 #include "schemas/control_request.h"
 #include "schemas/request.h"
@@ -39,6 +40,9 @@ int control_client_endpoint(const char *runtime_dir, char **ret_endpoint, struct
 int control_client_open(struct control_client **ret, void *context, const char *endpoint,
                         struct wps_error *error);
 
+/* Uses these keys for all that it connects from here on, for a broker on tcp with CURVE. */
+void control_client_use_keys(struct control_client *self, const struct client_keys *keys);
+
 /* Closes its sockets and frees all. Clears the caller's pointer; null is fine. */
 void control_client_close(struct control_client **self_p);
 
@@ -52,10 +56,11 @@ bool control_client_may_repeat(enum control_command command);
  * read with control_reply.h; it lives until the next request or the end of the client.
  *
  * -EREMOTEIO: the broker refused; the sentence is its own, and `*ret_refusal` (may be null) its
- * errorcode. -ENOENT, -ECONNREFUSED, -EACCES, -ENAMETOOLONG: nobody is there, or nobody that we may
- * ask. -ECONNRESET: it ended before it answered; where the command may not be repeated, it may have
- * been carried out. -ETIMEDOUT: no reply in time; it may still be
- * carried out. -EPROTO: what came is no reply of this protocol. -EINVAL, -EMFILE, -ENOMEM. */
+ * errorcode. -EKEYREJECTED: one of both refused the other's key. -ENOENT, -ECONNREFUSED, -EACCES,
+ * -ENAMETOOLONG: nobody is there, or nobody that we may ask. -ECONNRESET: it ended before it
+ * answered; where the command may not be repeated, it may have been carried out. -ETIMEDOUT: no
+ * reply in time; it may still be carried out. -EPROTO: what came is no reply of this protocol.
+ * -EINVAL, -EMFILE, -ENOMEM. */
 int control_client_ask(struct control_client *self, const struct control_request *request,
                        int timeout_ms, const msgpack_object **ret_data, enum errorcode *ret_refusal,
                        struct wps_error *error);

@@ -320,8 +320,8 @@ int proctrack_mirror_sample(struct proctrack_mirror *self, const char *block_id)
     return 0;
 }
 
-void proctrack_mirror_counts(const struct proctrack_mirror *self,
-                             struct proctrack_mirror_counts *ret, size_t size)
+void proctrack_mirror_counts(const struct proctrack_mirror *self, struct proctrack_counts *ret,
+                             size_t size)
 {
     memset(ret, 0, size);
     memcpy(ret, &self->teller.counts, size < sizeof *ret ? size : sizeof *ret);

@@ -42,7 +42,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "common.h"
+#include "process.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -51,44 +51,6 @@ extern "C" {
 struct proctrack_mirror;
 
 /* ---- what there is -------------------------------------------------------------------------- */
-
-/* A listening TCP port. */
-struct proctrack_port {
-    const char *address; /* as inet_ntop(3) writes it */
-    const char *family;  /* "inet", "inet6" */
-    uint16_t port;
-};
-
-/* What is dear to read and known only after proctrack_mirror_sample, as of that moment. */
-struct proctrack_detail {
-    uint64_t sampled_at_ms; /* CLOCK_MONOTONIC here, when the answer came */
-    bool has_cpu, has_uid;  /* false: not known */
-    uint64_t cpu_ms;        /* user and system time since its birth */
-    uint32_t uid;
-    char state;       /* letter of /proc; 0: not known */
-    uint64_t threads; /* 0: not known */
-    const char *exe;  /* null: not known */
-    const char *cwd;  /* null: not known */
-    bool ports_known; /* false: there may be some */
-    const struct proctrack_port *ports;
-    size_t n_ports;
-};
-
-/* A process of a block. Strings come from the process itself: UTF-8 without NUL, but with whatever
- * else, newlines and escape sequences of terminals too. */
-struct proctrack_process {
-    uint32_t pid;           /* in the broker's pid namespace */
-    uint32_t parent_pid;    /* at its birth, never rewritten; 0: not known */
-    uint64_t started_at_ms; /* since the Unix epoch; pid and this name one life */
-    uint64_t rss_bytes;     /* when it was last read; 0: not known */
-    const char *command;    /* argv joined by spaces, or [name] */
-    const char *scope;      /* its sub-scope: "main", "bg/7" */
-    bool command_truncated;
-    bool root;                             /* it was assigned, rather than born in the block */
-    bool started;                          /* an agent started it through its tools */
-    const struct proctrack_detail *detail; /* null: never sampled */
-    void *user; /* the caller's, null at first: proctrack_process_set_user */
-};
 
 /* A block. */
 struct proctrack_block {
@@ -195,10 +157,7 @@ struct proctrack_mirror_options {
     struct proctrack_mirror_calls calls;
 };
 
-#define PROCTRACK_MIRROR_OPTIONS                                                                   \
-    {                                                                                              \
-        .size = sizeof(struct proctrack_mirror_options)                                            \
-    }
+#define PROCTRACK_MIRROR_OPTIONS PROCTRACK_SIZED(struct proctrack_mirror_options)
 
 /* Makes a mirror and begins to connect. The connection must outlive it; the options are copied. No
  * call is made before the first dispatch. -EINVAL: a scope that no block can have; -EMFILE;
@@ -240,7 +199,7 @@ PROCTRACK_API enum proctrack_mirror_state proctrack_mirror_state(
 PROCTRACK_API int proctrack_mirror_sample(struct proctrack_mirror *self, const char *block_id);
 
 /* What happened so far, for those who want to know how well it goes. */
-struct proctrack_mirror_counts {
+struct proctrack_counts {
     uint64_t events;     /* of blocks, that arrived */
     uint64_t lists;      /* of single blocks, that arrived, the first ones too */
     uint64_t gaps;       /* how often events of a block were missing */
@@ -249,9 +208,9 @@ struct proctrack_mirror_counts {
     uint64_t reconnects; /* how often the broker went */
 };
 
-/* Copies at most `size` bytes of them: sizeof (struct proctrack_mirror_counts). */
+/* Copies at most `size` bytes of them: sizeof (struct proctrack_counts). */
 PROCTRACK_API void proctrack_mirror_counts(const struct proctrack_mirror *self,
-                                           struct proctrack_mirror_counts *ret, size_t size);
+                                           struct proctrack_counts *ret, size_t size);
 
 /* ---- look-ups ------------------------------------------------------------------------------- */
 

@@ -43,7 +43,7 @@ struct mirror_teller {
     uint64_t n_calls;
     size_t kept_bytes, kept_max; /* events kept by all blocks, and how much that may be */
     size_t n_unsettled;          /* blocks that are not whole */
-    struct proctrack_mirror_counts counts;
+    struct proctrack_counts counts;
 };
 
 struct kept_event;

@@ -90,6 +90,8 @@ static int make(struct mirror_link *link, enum mirror_socket which, int type)
         return -errno;
     link->sockets[which] = socket;
     int result = set_all(socket, strncmp(link->connection->events, "tcp://", 6) == 0);
+    if (result == 0 && type != ZMQ_PAIR)
+        result = client_keys_use(&link->connection->keys, socket);
     int fd = result == 0 ? fd_of(socket) : result;
     return fd < 0 ? fd : watch(link, fd);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "client/detail.h"
 
 enum { BUCKETS_FIRST = 8 };
 
@@ -165,66 +166,13 @@ void member_free(struct member *member)
     free(member);
 }
 
-/* ---- detail --------------------------------------------------------------------------------- */
-
-/* One block of memory: the struct, its ports, and the bytes of all strings. */
-
-static size_t room_for(const struct process_detail_view *view)
-{
-    size_t size = sizeof(struct proctrack_detail) + view->n_ports * sizeof(struct proctrack_port) +
-                  view->exe.size + view->cwd.size + 2;
-    for (size_t i = 0; i < view->n_ports; i++)
-        size += view->ports[i].address.size + view->ports[i].family.size + 2;
-    return size;
-}
-
-static const char *keep(char **cursor, struct text text)
-{
-    char *at = *cursor;
-    text_copy(at, text);
-    at[text.size] = '\0';
-    *cursor += text.size + 1;
-    return at;
-}
-
-static struct proctrack_detail *detail_new(const struct process_detail_view *view)
-{
-    struct proctrack_detail *detail = calloc(1, room_for(view));
-    if (!detail)
-        return NULL;
-    struct proctrack_port *ports = (struct proctrack_port *)(detail + 1);
-    char *cursor = (char *)(ports + view->n_ports);
-    for (size_t i = 0; i < view->n_ports; i++) {
-        ports[i].address = keep(&cursor, view->ports[i].address);
-        ports[i].family = keep(&cursor, view->ports[i].family);
-        ports[i].port = (uint16_t)view->ports[i].port;
-    }
-    detail->ports = ports;
-    detail->n_ports = view->n_ports;
-    detail->ports_known = view->ports != NULL;
-    detail->exe = view->exe.at ? keep(&cursor, view->exe) : NULL;
-    detail->cwd = view->cwd.at ? keep(&cursor, view->cwd) : NULL;
-    detail->has_cpu = view->has_cpu;
-    detail->cpu_ms = view->cpu_ms;
-    detail->has_uid = view->has_uid;
-    detail->uid = view->uid;
-    detail->state = view->state;
-    detail->threads = view->threads;
-    return detail;
-}
-
 int member_sample(struct member *member, const struct process_record *record,
                   const msgpack_object *map, uint64_t now_ms)
 {
-    struct process_detail_view view = {0};
-    int result = process_detail_read(&view, map, "process", NULL);
+    struct proctrack_detail *detail;
+    int result = detail_read(&detail, map, now_ms);
     if (result < 0)
         return result;
-    struct proctrack_detail *detail = detail_new(&view);
-    free(view.ports);
-    if (!detail)
-        return -ENOMEM;
-    detail->sampled_at_ms = now_ms;
     free((struct proctrack_detail *)member->shown.detail);
     member->shown.detail = detail;
     member->shown.rss_bytes = record->rss_bytes;

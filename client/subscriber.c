@@ -37,20 +37,26 @@ struct subscriber {
 
 /* ---- its life ------------------------------------------------------------------------------ */
 
-static int socket_connect(void *socket, const char *endpoint)
+static int socket_connect(void *socket, const char *endpoint, const struct client_keys *keys)
 {
     const int none = 0, unread = UNREAD_MAX;
     /* Subscriptions travel under the marks for sending: none may be dropped there. */
     if (zmq_setsockopt(socket, ZMQ_LINGER, &none, sizeof none) < 0 ||
         zmq_setsockopt(socket, ZMQ_SNDHWM, &none, sizeof none) < 0 ||
         zmq_setsockopt(socket, ZMQ_RCVHWM, &unread, sizeof unread) < 0 ||
-        zmq_connect(socket, endpoint) < 0)
+        client_keys_use(keys, socket) < 0 || zmq_connect(socket, endpoint) < 0)
         return -errno;
     return 0;
 }
 
 int subscriber_open(struct subscriber **ret, void *context, const char *endpoint,
                     struct wps_error *error)
+{
+    return subscriber_open_with_keys(ret, context, endpoint, NULL, error);
+}
+
+int subscriber_open_with_keys(struct subscriber **ret, void *context, const char *endpoint,
+                              const struct client_keys *keys, struct wps_error *error)
 {
     struct subscriber *self = calloc(1, sizeof *self);
     if (!self)
@@ -59,7 +65,7 @@ int subscriber_open(struct subscriber **ret, void *context, const char *endpoint
     zmq_msg_init(&self->topic);
     zmq_msg_init(&self->body);
     self->socket = zmq_socket(context, ZMQ_SUB);
-    int result = self->socket ? socket_connect(self->socket, endpoint) : -errno;
+    int result = self->socket ? socket_connect(self->socket, endpoint, keys) : -errno;
     if (result < 0) {
         subscriber_close(&self);
         return wps_error_set(error, result, "cannot subscribe at %s: %s", endpoint,
@@ -291,6 +297,20 @@ int subscriber_receive(struct subscriber *self, int timeout_ms, const struct eve
         if (result != 0)
             return result;
     }
+}
+
+void subscriber_raw(const struct subscriber *self, struct text *ret_topic, struct text *ret_body)
+{
+    *ret_topic = bytes_of((zmq_msg_t *)&self->topic);
+    *ret_body = bytes_of((zmq_msg_t *)&self->body);
+}
+
+bool subscriber_is_readable(const struct subscriber *self)
+{
+    int events = 0;
+    size_t size = sizeof events;
+    /* Where it fails the receive will say why. */
+    return zmq_getsockopt(self->socket, ZMQ_EVENTS, &events, &size) < 0 || events & ZMQ_POLLIN;
 }
 
 int subscriber_fd(const struct subscriber *self)

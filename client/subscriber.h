@@ -27,6 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "access/certificate.h"
 #include "base/error.h"
 #include "schemas/event.h"
 
@@ -37,6 +38,10 @@ struct subscriber;
  * again, with its subscriptions, to one that comes back. -EINVAL: no endpoint; -ENOMEM; -EMFILE. */
 int subscriber_open(struct subscriber **ret, void *context, const char *endpoint,
                     struct wps_error *error);
+
+/* The same with keys, for a broker on tcp with CURVE. */
+int subscriber_open_with_keys(struct subscriber **ret, void *context, const char *endpoint,
+                              const struct client_keys *keys, struct wps_error *error);
 
 /* Closes the socket and frees all. Clears the caller's pointer; null is fine. */
 void subscriber_close(struct subscriber **self_p);
@@ -59,6 +64,12 @@ int subscriber_unsubscribe(struct subscriber *self, const char *event);
  * one, which lives until the next call. -EAGAIN: none came in time; -EINTR: a signal did; -ETERM:
  * the context ends; -ENOMEM. */
 int subscriber_receive(struct subscriber *self, int timeout_ms, const struct event **ret);
+
+/* The bytes of the event that was received last; they live until the next call. */
+void subscriber_raw(const struct subscriber *self, struct text *ret_topic, struct text *ret_body);
+
+/* True where a receive may find something; false where it would have to wait. */
+bool subscriber_is_readable(const struct subscriber *self);
 
 /* A descriptor for poll(2) and its like, POLLIN alone; it stays the subscriber's. It tells changes,
  * not states: after each call of a function above, and whenever it is readable, receive with a

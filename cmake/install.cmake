@@ -31,9 +31,12 @@ endfunction()
 # ---- broker ----
 
 install(TARGETS wpsd proctrack_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT broker)
+install(FILES packaging/grafana/proctrack.json packaging/prometheus/prometheus.yml
+              packaging/prometheus/proctrack.rules.yml
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/proctrack COMPONENT broker)
 install(TARGETS proctrack_module LIBRARY DESTINATION ${WPS_PLUGIN_DIR} COMPONENT broker)
-# The module looks for it beside itself.
-install(TARGETS proctrack-keeper RUNTIME DESTINATION ${WPS_PLUGIN_DIR} COMPONENT broker)
+# The module looks for its keeper beside itself, the command for its exporter.
+install(TARGETS proctrack-keeper proctrack-exporter RUNTIME DESTINATION ${WPS_PLUGIN_DIR} COMPONENT broker)
 install(FILES docs/man/proctrack.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT broker)
 install(FILES docs/man/wpsd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8 COMPONENT broker)
 install(FILES cli/completions/proctrack.bash RENAME proctrack
@@ -52,11 +55,11 @@ install(SCRIPT cmake/install-service.cmake COMPONENT broker)
 
 set(proctrack_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Proctrack)
 install(TARGETS proctrack_shared EXPORT Proctrack
-        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library NAMELINK_COMPONENT development)
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library NAMELINK_COMPONENT development
+        PUBLIC_HEADER DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/proctrack COMPONENT development)
 install(TARGETS proctrack_static EXPORT ProctrackStatic
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
-install(FILES client/common.h client/mirror.h client/proctrack.h
-        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/proctrack COMPONENT development)
+install(FILES docs/man/libproctrack.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3 COMPONENT development)
 install(EXPORT Proctrack NAMESPACE Proctrack:: FILE ProctrackTargets.cmake
         DESTINATION ${proctrack_dir} COMPONENT development)
 install(EXPORT ProctrackStatic NAMESPACE Proctrack:: FILE ProctrackStaticTargets.cmake

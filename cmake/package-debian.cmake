@@ -7,6 +7,11 @@ function(gzip_file file)
     execute_process(COMMAND gzip -9nf ${file} COMMAND_ERROR_IS_FATAL ANY)
 endfunction()
 
+# readable(FILE...): by all, whatever the umask of who took the sources out.
+function(readable)
+    file(CHMOD ${ARGN} PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ)
+endfunction()
+
 # strip_files(OPTIONS FILE...): as Debian's dh_strip does. Links are left to what they lead to.
 function(strip_files options)
     foreach(file ${ARGN})
@@ -30,6 +35,7 @@ foreach(component ${CPACK_COMPONENTS_ALL})
 
     file(COPY ${CPACK_PROCTRACK_DEBIAN}/copyright DESTINATION ${doc})
     file(COPY_FILE ${CPACK_PROCTRACK_DEBIAN}/changelog ${doc}/changelog.Debian)
+    readable(${doc}/copyright ${doc}/changelog.Debian)
     gzip_file(${doc}/changelog.Debian)
 
     set(overrides ${root}/usr/share/lintian/overrides/${package})
@@ -39,10 +45,10 @@ foreach(component ${CPACK_COMPONENTS_ALL})
         file(READ ${list} text)
         file(APPEND ${overrides} "${text}")
     endforeach()
-    file(CHMOD ${overrides} PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ)
+    readable(${overrides})
 
     file(GLOB_RECURSE programs ${root}/usr/bin/* ${root}/usr/lib/*.so ${root}/usr/lib/*.so.*.*
-         ${root}/usr/lib/*-keeper)
+         ${root}/usr/lib/*-keeper ${root}/usr/lib/*-exporter)
     file(GLOB_RECURSE archives ${root}/usr/lib/*.a)
     strip_files("" ${programs})
     strip_files("--strip-debug;--enable-deterministic-archives" ${archives})

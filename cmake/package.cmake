@@ -58,6 +58,8 @@ Here are the broker wpsd, its module proctrack.so, the command proctrack, and
 units for systemd. None of them is enabled: whether a machine or a user has a
 broker is theirs to say.")
 set(CPACK_DEBIAN_BROKER_PACKAGE_SHLIBDEPS ON)
+# By which a user's systemd is asked for a scope, and by systemd-run for a unit.
+set(CPACK_DEBIAN_BROKER_PACKAGE_SUGGESTS dbus-user-session)
 
 debian_package(library libproctrack0 libs
 "processes of blocks, as they come and go - shared library

@@ -9,8 +9,9 @@
  *     the blocks, removes them, and ends, within KEEPER_PATIENCE_MS.
  *
  * It watches both, as a child that the host forked may hold the other end of the socket open.
- * As a holder (start.h) it is told of no blocks. It is there to be in a cgroup that would be taken
- * away if it were empty, and stays for a while behind its host, so that the next one finds it.
+ * As a holder (start.h) it is told of a scope, and ends nobody. It is there to be in that cgroup,
+ * which would be taken away if it were empty, and stays for a while behind its host, so that the
+ * next one finds it; if it was told of none yet, it ends at once.
  *
  * Nobody can make it outlive its host but by stopping it. What ends services politely it does not
  * hear: a service that is stopped in order says bye, and one that crashes needs it all the more.
@@ -162,7 +163,7 @@ static int hold(const char *patience)
         return 1;
     }
     say(KEEPER_READY, (uint64_t)getpid());
-    if (wait_for_the_end(&keeper) == HOST_DIED)
+    if (wait_for_the_end(&keeper) == HOST_DIED && keeper.kept)
         poll(NULL, 0, atoi(patience));
     kept_clear(&keeper.kept);
     return 0;

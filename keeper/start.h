@@ -23,7 +23,8 @@ enum { KEEPER_HOST_FD = 3 }; /* in the keeper: a pidfd of the host; its socket i
 int keeper_start(const char *path, const char *root, int *ret_socket, struct wps_error *error);
 
 /* The same program as a holder: it does nothing, which keeps the cgroup that it is put into from
- * being empty, and ends `patience_ms` after its host, or at once with a "bye". */
+ * being empty, and ends at once with a "bye" or its host, or, where it was told to keep something,
+ * `patience_ms` after its host. */
 int keeper_start_holder(const char *path, unsigned patience_ms, int *ret_socket,
                         struct wps_error *error);
 

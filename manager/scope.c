@@ -8,11 +8,14 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "manager/bus.h"
 
-enum { AGAIN_MS = 20, TRIES = 25 };
+enum { AGAIN_MS = 20 };
 
 /* What became of the jobs for our unit: the newest that ended. */
 struct job_watch {
@@ -34,14 +37,19 @@ static int on_job_removed(sd_bus_message *message, void *context, sd_bus_error *
     return 0;
 }
 
-/* The manager sends its signals once somebody wants them. */
-static int subscribe(struct bus *bus, struct job_watch *watch)
+static int watch_jobs(struct bus *bus, struct job_watch *watch)
+{
+    return sd_bus_match_signal_async(bus->bus, NULL, NULL, "/org/freedesktop/systemd1",
+                                     "org.freedesktop.systemd1.Manager", "JobRemoved",
+                                     on_job_removed, NULL, watch);
+}
+
+/* The manager sends its signals once somebody wants them. Where there is none, the call behind this
+ * one says so. */
+static int subscribe(struct bus *bus)
 {
     _cleanup_message_ sd_bus_message *request = NULL, *answer = NULL;
-    int r = sd_bus_match_signal_async(bus->bus, NULL, NULL, "/org/freedesktop/systemd1",
-                                      "org.freedesktop.systemd1.Manager", "JobRemoved",
-                                      on_job_removed, NULL, watch);
-    r = r < 0 ? r : bus_request(bus, "Subscribe", &request);
+    int r = bus_request(bus, "Subscribe", &request);
     return r < 0 ? r : bus_ask(bus, request, &answer);
 }
 
@@ -143,18 +151,45 @@ static int attach(struct bus *bus, const char *name, const char *below, uint32_t
 
 /* ---- for the others ---- */
 
-/* One that is there is taken. It may be on its way out, as its last process has ended: then it is
- * made anew. */
+/* A manager that runs joins the bus a moment after somebody's connecting to it started that: he who
+ * is first after a login. */
+static bool is_about_to_come(const struct bus *bus)
+{
+    char path[4200];
+    const char *runtime = bus->is_user ? getenv("XDG_RUNTIME_DIR") : "/run";
+    if (!runtime || snprintf(path, sizeof path, "%s/systemd", runtime) >= (int)sizeof path)
+        return false;
+    return access(path, F_OK) == 0;
+}
+
+/* One that is there is taken: 0 or a negative errno, and whether the next moment may bring more. It
+ * may be on its way out, as its last process has ended; then it is made anew. */
+static int hold_once(struct bus *bus, const struct job_watch *watch, uint32_t pid, bool *ret_again,
+                     struct wps_error *error)
+{
+    int r = subscribe(bus);
+    r = r < 0 ? bus_failed(bus, r, error) : start(bus, watch, pid, error);
+    *ret_again = r == -EEXIST || (r == -ESRCH && is_about_to_come(bus));
+    return r == -EEXIST ? attach(bus, watch->unit, "", pid, error) : r;
+}
+
 static int hold(struct bus *bus, const struct job_watch *watch, uint32_t pid,
                 struct wps_error *error)
 {
+    bool again;
     int r;
-    for (int i = 0; i < TRIES; i++) {
-        r = start(bus, watch, pid, error);
-        if (r != -EEXIST || (r = attach(bus, watch->unit, "", pid, error)) == 0 || r == -ETIMEDOUT)
-            return r;
+    while ((r = hold_once(bus, watch, pid, &again, error)) < 0 && again && r != -ETIMEDOUT &&
+           monotonic_ns() < bus->until_ns)
         poll(NULL, 0, AGAIN_MS);
-    }
+    return r;
+}
+
+int scope_reach(unsigned patience_ms, struct wps_error *error)
+{
+    struct bus bus;
+    int r = bus_open(&bus, patience_ms, error);
+    if (r == 0)
+        bus_close(&bus);
     return r;
 }
 
@@ -165,7 +200,7 @@ int scope_hold(const char *name, uint32_t pid, unsigned patience_ms, struct wps_
     int r = bus_open(&bus, patience_ms, error);
     if (r < 0)
         return r;
-    r = subscribe(&bus, &watch);
+    r = watch_jobs(&bus, &watch);
     r = r < 0 ? bus_failed(&bus, r, error) : hold(&bus, &watch, pid, error);
     bus_close(&bus);
     return r;

@@ -13,6 +13,9 @@
 
 #include "base/error.h"
 
+/* Whether there is anybody to ask: 0 where a bus answers, else as the others. */
+int scope_reach(unsigned patience_ms, struct wps_error *error);
+
 /* Puts a process into the scope `name` ("NAME.scope"), which is made where there is none. A
  * negative errno, with a sentence that says who was asked and what came of it. */
 int scope_hold(const char *name, uint32_t pid, unsigned patience_ms, struct wps_error *error);

@@ -10,10 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <zmq.h>
 
+#include "access/access.h"
 #include "base/clock.h"
 #include "plugin/commands.h"
 #include "plugin/limits.h"
@@ -23,8 +25,9 @@ enum { FRAMES_MAX = 8, HIGH_WATER = 1000, BACKLOG = 1024 };
 struct control {
     struct module *module;
     void *context, *socket; /* ZeroMQ's; used by the loop alone */
-    sd_event_source *source;
-    bool bound;
+    struct access *access;  /* who may ask */
+    sd_event_source *source, *access_sources[ACCESS_SOCKETS_MAX];
+    bool bound, ipc;
     char endpoint[OPTION_TEXT_MAX + 32];
     TAILQ_HEAD(, ask) asks;
     unsigned n_asks;
@@ -154,25 +157,16 @@ static void drop(struct message *message)
         zmq_msg_close(&message->parts[i]);
 }
 
-/* The peer's uid, which ZeroMQ tells of an ipc connection as ":uid:gid:pid" at the end of its
- * address. */
-static bool peer_uid(zmq_msg_t *part, uint32_t *ret_uid)
+/* On tcp a client has no user: it is taken for ours, but never for root. */
+static bool is_allowed(struct control *control, zmq_msg_t *part, uint32_t *ret_uid)
 {
-    const char *address = zmq_msg_gets(part, "Peer-Address");
-    const char *at = address ? address + strlen(address) : NULL;
-    unsigned int uid, gid, pid;
-    char end;
-    for (int colons = 0; at && colons < 3; colons++)
-        at = memrchr(address, ':', (size_t)(at - address));
-    if (!at || sscanf(at, ":%u:%u:%u%c", &uid, &gid, &pid, &end) != 3)
+    if (!access_permits(control->access, part, control->ipc, ret_uid)) {
+        control->module->counters.peers_refused = access_refused(control->access);
         return false;
-    *ret_uid = uid;
+    }
+    if (!control->ipc && geteuid() != 0)
+        *ret_uid = geteuid();
     return true;
-}
-
-static bool is_allowed(zmq_msg_t *part, uint32_t *ret_uid)
-{
-    return peer_uid(part, ret_uid) && (*ret_uid == 0 || *ret_uid == geteuid());
 }
 
 /* The envelope: the identity and, where the client sent one, the empty frame. False: there is
@@ -258,9 +252,10 @@ static void take(struct control *control, struct message *message)
     if (message->total != n_frames + 1)
         refuse(control, frames, n_frames, &none, ERRORCODE_BAD_REQUEST,
                "a request is one frame behind the empty one (a DEALER sends the empty one itself)");
-    else if (!is_allowed(body, &uid))
+    else if (!is_allowed(control, body, &uid))
         refuse(control, frames, n_frames, &none, ERRORCODE_NOT_PERMITTED,
-               "only the user of the broker and root may ask here");
+               "only the user of the broker, root and the users that allow-users names may ask "
+               "here");
     else
         take_request(control, body, uid, frames, n_frames);
 }
@@ -268,7 +263,8 @@ static void take(struct control *control, struct message *message)
 bool control_work(struct control *control)
 {
     struct message message;
-    bool did = false;
+    bool did = access_work(control->access);
+    control->module->counters.peers_refused = access_refused(control->access);
     for (int i = 0; i < 256; i++) { /* then the feed gets its turn */
         int events = 0;
         size_t size = sizeof events;
@@ -297,12 +293,11 @@ static int on_readable(sd_event_source *source, int fd, uint32_t events, void *c
 static int check_endpoint(const char *endpoint, struct wps_error *error)
 {
     const struct sockaddr_un *address = NULL;
-    if (strncmp(endpoint, "ipc://", 6) != 0)
+    if (!access_is_ipc(endpoint) && strncmp(endpoint, "tcp://", 6) != 0)
         return wps_error_set(error, -EINVAL,
-                             "control endpoint %s: only ipc:// is served, because there the kernel "
-                             "says who asks",
+                             "control endpoint %s: expected ipc://PATH or tcp://ADDRESS:PORT",
                              endpoint);
-    if (strlen(endpoint + 6) >= sizeof address->sun_path)
+    if (access_is_ipc(endpoint) && strlen(endpoint + 6) >= sizeof address->sun_path)
         return wps_error_set(error, -ENAMETOOLONG,
                              "control endpoint %s: its path is longer than the %zu bytes that a "
                              "socket can have",
@@ -310,11 +305,69 @@ static int check_endpoint(const char *endpoint, struct wps_error *error)
     return 0;
 }
 
+static const char *if_set(const char *text)
+{
+    return *text ? text : NULL;
+}
+
+static int open_access(struct control *control, struct wps_error *error)
+{
+    const struct options *given = &control->module->options;
+    const struct access_options options = {
+        .secret = if_set(given->curve_secret),
+        .clients = {[ACCESS_ASK] = if_set(given->curve_clients)},
+        .plain_tcp = given->plain_tcp,
+        .users = if_set(given->allow_users),
+        .secret_option = "curve-secret",
+        .client_options = {[ACCESS_ASK] = "curve-clients"},
+        .plain_option = "plain-tcp",
+    };
+    control->ipc = access_is_ipc(control->endpoint);
+    return access_new(&control->access, control->context, &options, error);
+}
+
+static int watch(struct control *control, void *socket, sd_event_source **source)
+{
+    int fd;
+    size_t size = sizeof fd;
+    if (zmq_getsockopt(socket, ZMQ_FD, &fd, &size) < 0)
+        return -errno;
+    return sd_event_add_io(control->module->event, source, fd, EPOLLIN, on_readable, control);
+}
+
+static int watch_all(struct control *control)
+{
+    void *sockets[ACCESS_SOCKETS_MAX];
+    size_t n = access_sockets(control->access, sockets);
+    int r = watch(control, control->socket, &control->source);
+    for (size_t i = 0; i < n && r >= 0; i++)
+        r = watch(control, sockets[i], &control->access_sources[i]);
+    return r;
+}
+
+/* The file of a socket on ipc; null: it has none. */
+static const char *file_of(const struct control *control)
+{
+    const char *path = control->endpoint + strlen("ipc://");
+    return control->ipc && *path != '@' ? path : NULL;
+}
+
+/* What it came to be: a port "*" is a number then, and a file is for those whom it is for. */
+static int take_endpoint(struct control *control)
+{
+    size_t size = sizeof control->endpoint;
+    if (zmq_getsockopt(control->socket, ZMQ_LAST_ENDPOINT, control->endpoint, &size) < 0)
+        return -errno;
+    const char *file = file_of(control);
+    if (file && chmod(file, access_has_users(control->access) ? 0666 : 0600) < 0)
+        return -errno;
+    return 0;
+}
+
 static int open_socket(struct control *control, struct wps_error *error)
 {
-    int one = 1, zero = 0, marks = HIGH_WATER, backlog = BACKLOG, fd;
+    int one = 1, zero = 0, marks = HIGH_WATER, backlog = BACKLOG;
     int64_t max = REQUEST_BYTES_ANSWERED;
-    size_t size = sizeof fd;
     control->context = zmq_ctx_new();
     control->socket = control->context ? zmq_socket(control->context, ZMQ_ROUTER) : NULL;
     if (!control->socket)
@@ -328,14 +381,17 @@ static int open_socket(struct control *control, struct wps_error *error)
         zmq_setsockopt(socket, ZMQ_BACKLOG, &backlog, sizeof backlog) < 0 ||
         zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max, sizeof max) < 0)
         return wps_error_system(error, -errno, "cannot set up the control socket");
+    int r = open_access(control, error);
+    if (r == 0)
+        r = access_guard(control->access, socket, control->endpoint, ACCESS_ASK, error);
+    if (r < 0)
+        return r;
     if (zmq_bind(socket, control->endpoint) < 0)
         return wps_error_set(error, -errno, "cannot bind the control socket %s: %s",
                              control->endpoint, zmq_strerror(errno));
     control->bound = true;
-    if (zmq_getsockopt(socket, ZMQ_FD, &fd, &size) < 0)
-        return wps_error_system(error, -errno, "cannot watch the control socket");
-    int r = sd_event_add_io(control->module->event, &control->source, fd, EPOLLIN, on_readable,
-                            control);
+    r = take_endpoint(control);
+    r = r < 0 ? r : watch_all(control);
     return r < 0 ? wps_error_system(error, r, "cannot watch the control socket") : 0;
 }
 
@@ -371,15 +427,18 @@ void control_close(struct control **control_p)
     while ((ask = TAILQ_FIRST(&control->asks)))
         control_refuse(ask, ERRORCODE_INTERNAL, "the broker is going down");
     sd_event_source_disable_unref(control->source);
+    for (int i = 0; i < ACCESS_SOCKETS_MAX; i++)
+        sd_event_source_disable_unref(control->access_sources[i]);
     if (control->socket) {
         int linger = 200; /* for the last replies */
         zmq_setsockopt(control->socket, ZMQ_LINGER, &linger, sizeof linger);
         zmq_close(control->socket);
     }
+    access_free(&control->access);
     if (control->context)
         zmq_ctx_term(control->context);
-    if (control->bound)
-        unlink(control->endpoint + strlen("ipc://")); /* libzmq leaves it */
+    if (control->bound && file_of(control))
+        unlink(file_of(control)); /* libzmq leaves it */
     wire_out_destroy(&control->out);
     free(control);
     *control_p = NULL;

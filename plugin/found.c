@@ -118,6 +118,16 @@ void lives_watch_all(struct module *module)
         watch(module, process);
 }
 
+/* A child subreaper takes orphans in as init does, and is not told apart from who made them but by
+ * this: a session is inherited, or one's own. */
+static bool has_foster_parent(const struct process *process, const struct process_facts *facts)
+{
+    struct proc_stat parent;
+    return !process->parent && facts->stat.ppid > 1 && facts->stat.session != facts->pid &&
+           facts->stat.session != 0 && proc_stat_read(&parent, facts->stat.ppid) == 0 &&
+           parent.session != facts->stat.session;
+}
+
 static void seen_first(struct module *module, struct scope *scope,
                        const struct process_facts *facts, bool root, bool by_scan)
 {
@@ -130,6 +140,7 @@ static void seen_first(struct module *module, struct scope *scope,
     process->scan_mark = module->scan_mark;
     lives_set_parent(module, process, lives_find_parent(module, scope->block, facts->stat.ppid, 0));
     process->root = assign_takes_root(module, process) || root;
+    process->orphaned = !process->root && has_foster_parent(process, facts);
     lives_decide_started(process);
     watch(module, process);
     struct life_news seen = from_facts(LIFE_SEEN, facts, by_scan);

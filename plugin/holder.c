@@ -20,6 +20,8 @@
 #include "keeper/message.h"
 #include "keeper/start.h"
 #include "manager/scope.h"
+#include "plugin/blocks.h"
+#include "plugin/intake.h"
 #include "plugin/keeper.h"
 #include "plugin/setup.h"
 #include "trackers/cgroupfs.h"
@@ -45,15 +47,19 @@ struct holder {
 
 /* ---- the process ---- */
 
+static void say(const struct sitter *sitter, const struct keeper_message *message)
+{
+    char bytes[KEEPER_MESSAGE_MAX];
+    size_t size = keeper_message_write(bytes, message);
+    send(sitter->socket, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 /* Nobody waits for its end but where it may be ours to reap. */
 static void let_go(struct sitter *sitter, bool at_once)
 {
-    char bytes[KEEPER_MESSAGE_MAX];
-    struct keeper_message message = {.verb = KEEPER_BYE};
     siginfo_t info;
     if (sitter->socket >= 0 && at_once)
-        send(sitter->socket, bytes, keeper_message_write(bytes, &message),
-             MSG_NOSIGNAL | MSG_DONTWAIT);
+        say(sitter, &(struct keeper_message){.verb = KEEPER_BYE});
     if (sitter->pidfd >= 0 && at_once)
         poll(&(struct pollfd){.fd = sitter->pidfd, .events = POLLIN}, 1, END_MS);
     if (sitter->pidfd >= 0) /* ours where we are init, or a child subreaper */
@@ -86,13 +92,16 @@ static int await_ready(struct sitter *sitter, const char *path, struct wps_error
 static int make(struct sitter *ret, const char *path, const char *unit, struct wps_error *error)
 {
     struct sitter sitter = {.socket = -1, .pidfd = -1};
-    int r = keeper_start_holder(path, HOLDER_MS, &sitter.socket, error);
+    int r = scope_reach(MANAGER_MS, error);
+    r = r < 0 ? r : keeper_start_holder(path, HOLDER_MS, &sitter.socket, error);
     r = r < 0 ? r : await_ready(&sitter, path, error);
     r = r < 0 ? r : scope_hold(unit, sitter.pid, MANAGER_MS, error);
     if (r < 0) {
         let_go(&sitter, true);
         return r;
     }
+    /* From now on it stays for a while where we die. */
+    say(&sitter, &(struct keeper_message){.verb = KEEPER_KEEP, .number = 1, .name = "scope"});
     *ret = sitter;
     return 0;
 }
@@ -116,6 +125,21 @@ static void run_make(struct job *job)
         make(&make_job->sitter, make_job->holder->path, make_job->holder->unit, &make_job->error);
 }
 
+/* The scope had ended, as nobody was in it, and all blocks' cgroups with it. Who wants one of them
+ * again makes it anew. */
+static int begin_again(struct module *module, struct wps_error *error)
+{
+    struct block *block, *next;
+    int r = tracker_renew_root(module->tracker, error);
+    if (r < 0)
+        return r;
+    intake_renew_feed(module);
+    HASH_ITER (by_id, module->registry.blocks, block, next)
+        if (block->state == BLOCK_LIVE)
+            blocks_remove(module, block, "expired", NULL);
+    return 0;
+}
+
 static void on_made(struct job *job, void *context)
 {
     struct make_job *make_job = (struct make_job *)job;
@@ -126,11 +150,8 @@ static void on_made(struct job *job, void *context)
         watch(holder);
         holder_spare(module);
     }
-    if (make_job->result == 0 && access(holder->root, F_OK) < 0)
-        make_job->result = wps_error_set(&make_job->error, -ENOENT,
-                                         "the scope %s ended when its holder was killed, and the "
-                                         "blocks' cgroups with it: start the broker anew",
-                                         holder->unit);
+    if (make_job->result == 0 && !module->stopping && access(holder->root, F_OK) < 0)
+        make_job->result = begin_again(module, &make_job->error);
     if (make_job->result < 0 && !module->stopping) {
         setup_note(module, "scope", false, make_job->error.message);
         module_log(module, WPS_LOG_ERROR, "%s", make_job->error.message);

@@ -100,13 +100,10 @@ static void on_event(void *context, const struct feed_event *event)
         lives_take(module, event);
 }
 
-/* It cannot be read any more: another one, and a look at everything. */
-static void replace_feed(struct module *module, int result)
+void intake_renew_feed(struct module *module)
 {
     struct wps_error error = {"it cannot be watched"};
     struct block *block, *next;
-    module_log(module, WPS_LOG_ERROR, "feed %s died: %s", feed_name(module->feed),
-               strerror(-result));
     module->feed_source = sd_event_source_disable_unref(module->feed_source);
     feed_close(&module->feed);
     module->lost_seen = 0;
@@ -132,7 +129,9 @@ static int drain(struct module *module)
     uint64_t events = module->counters.feed_events;
     int n = feed_drain(module->feed, DRAIN, on_event, module);
     if (n < 0) {
-        replace_feed(module, n);
+        module_log(module, WPS_LOG_ERROR, "feed %s died: %s", feed_name(module->feed),
+                   strerror(-n));
+        intake_renew_feed(module);
         return 0;
     }
     note_loss(module);

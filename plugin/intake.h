@@ -22,6 +22,10 @@ void intake_drain(struct module *module);
  * leaves something. */
 void intake_drain_all(struct module *module);
 
+/* Opens the feed anew, or another one that works, and looks at everything: where it died, or what
+ * it watches is not there any more. */
+void intake_renew_feed(struct module *module);
+
 /* A feed without places: the blocks are looked at again for what it may have told by then. */
 void intake_scan_in(struct module *module, uint64_t ms);
 

@@ -91,7 +91,7 @@ static void drop_stale(struct process *process)
 
 /* `started` by PROTOCOL.md, section 3.2: at birth, or, where what the parent is is still being
  * read, as soon as that is known; become() follows when it becomes a shell. Whose parent is gone
- * has the init of its namespace as one, or none. */
+ * has the init of its namespace as one, or none, or a child subreaper. */
 void lives_decide_started(struct process *process)
 {
     const struct process *parent = process->parent;
@@ -99,7 +99,7 @@ void lives_decide_started(struct process *process)
     if (process->root)
         return;
     if (!parent)
-        process->started = process->parent_pid <= 1;
+        process->started = process->parent_pid <= 1 || process->orphaned;
     else if (parent->started || parent->started_open || !lives_knows_command(parent))
         process->started_open = !(process->started = parent->started);
     else

@@ -262,8 +262,8 @@ static size_t masked_line(char text[static COMMAND_MAX], const struct mask *mask
 {
     char room[MASK_ROOM(PROC_ARGV_MAX)], name_room[MASK_ROOM(PROC_COMM_MAX)];
     if (argv.size > PROC_ARGV_MAX) {
+        cut = cut || argv.size > PROC_ARGV_MAX + 1 || argv.at[PROC_ARGV_MAX]; /* not its last NUL */
         argv.size = PROC_ARGV_MAX;
-        cut = true;
     }
     if (comm.size > PROC_COMM_MAX)
         comm.size = PROC_COMM_MAX;

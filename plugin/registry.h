@@ -68,6 +68,7 @@ struct process {
     bool has_outsider;   /* its parent is outside, and noted: lives.c */
     uint64_t late_ask;   /* number of a question that was given up: its answer still tells news */
     bool joined;         /* came in from outside: its end may have been before that */
+    bool orphaned;       /* first seen with a foster parent outside of the block */
     bool started_open;   /* `started` waits for its parent's command */
     bool waits;          /* to be told as soon as its parent is */
     bool in_freed;

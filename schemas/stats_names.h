@@ -32,6 +32,7 @@
     X(unpublished,       "Events of blocks that the broker could not take; a resync follows")      \
     X(requests,          "Requests received on the control socket")                                \
     X(requests_refused,  "Requests on the control socket that were answered with an error")        \
+    X(peers_refused,     "Requests of users, and connections of keys, that may not ask")           \
     X(replies_dropped,   "Replies on the control socket whose client was gone or did not read")    \
     X(limits_hit,        "Times that any limit held")                                              \
     X(limit_blocks,      "Blocks that were refused because of max-blocks")                         \
@@ -65,6 +66,7 @@
     X(publish_dropped,      "Messages on the publish socket that were no events or not permitted") \
     X(requests,             "Requests received on the rpc socket")                                 \
     X(requests_refused,     "Requests on the rpc socket that were answered with an error")         \
+    X(peers_refused,        "Messages of users, and connections, of those who may not")            \
     X(connections_refused,  "Connections that were refused for want of descriptors")               \
     X(history_evicted,      "Persisted events that were forgotten early, for want of room")        \
     X(log_lines_lost,       "Lines of the log that were dropped because stderr took no more")

@@ -85,6 +85,7 @@ int proc_stat_parse(struct proc_stat *ret, struct text text)
     enum {
         FIRST = 4,
         PPID = 4,
+        SESSION = 6,
         FLAGS = 9,
         UTIME = 14,
         STIME = 15,
@@ -114,6 +115,7 @@ int proc_stat_parse(struct proc_stat *ret, struct text text)
         .pid = (uint32_t)field[1],
         .state = close[2],
         .ppid = (uint32_t)field[PPID],
+        .session = (uint32_t)field[SESSION],
         .flags = field[FLAGS],
         .cpu_ticks = field[UTIME] + field[STIME],
         .threads = field[THREADS],

@@ -30,6 +30,7 @@ struct proc_stat {
     char comm[PROC_COMM_MAX];
     char state; /* R S D Z T t X I ... */
     uint32_t ppid;
+    uint32_t session;
     uint64_t flags; /* PF_* */
     uint64_t cpu_ticks;
     uint64_t threads;

@@ -6,9 +6,11 @@
 #include "trackers/tracker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -81,6 +83,17 @@ int tracker_root_fd(const struct tracker *tracker)
 const char *tracker_root_path(const struct tracker *tracker)
 {
     return tracker->root_path;
+}
+
+int tracker_renew_root(struct tracker *tracker, struct wps_error *error)
+{
+    if (mkdir(tracker->root_path, 0755) < 0 && errno != EEXIST)
+        return wps_error_system(error, -errno, "cannot make the cgroup %s", tracker->root_path);
+    _cleanup_close_ int fd = open(tracker->root_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* Who has its number goes on with it. */
+    if (fd < 0 || dup3(fd, tracker->root_fd, O_CLOEXEC) < 0)
+        return wps_error_system(error, -errno, "cannot open %s", tracker->root_path);
+    return 0;
 }
 
 bool tracker_locate(const struct tracker *tracker, const char *cgroup_path, char *block,

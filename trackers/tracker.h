@@ -65,6 +65,10 @@ const char *tracker_root_path(const struct tracker *tracker);
 bool tracker_locate(const struct tracker *tracker, const char *cgroup_path, char *block,
                     char *scope);
 
+/* Makes the root again, which somebody took away, all blocks with it. Feeds that watch it have to
+ * be opened anew. */
+int tracker_renew_root(struct tracker *tracker, struct wps_error *error);
+
 /* Path of the file to write `0` to in order to join; false where there is none. */
 bool tracker_procs_path(const struct tracker *tracker, const char *block, const char *scope,
                         char path[static TRACKER_PATH_MAX]);

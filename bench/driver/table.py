@@ -105,6 +105,11 @@ def cells(row: Row) -> list[str]:
             {None: "", True: "yes", False: "NO"}[row.reached]]
 
 
+def _notes(rows: list[Row]) -> list[str]:
+    return [f"{row.figure} ({row.feed}): {row.skipped or row.note}" for row in rows
+            if row.skipped or row.note]
+
+
 def shown(rows: list[Row]) -> str:
     """The table, and below it the notes."""
     lines = [HEADS, *(cells(row) for row in rows)]
@@ -112,6 +117,16 @@ def shown(rows: list[Row]) -> str:
     text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
             for line in lines]
     text.insert(1, "  ".join("-" * width for width in widths))
-    notes = [f"{row.figure} ({row.feed}): {row.skipped or row.note}" for row in rows
-             if row.skipped or row.note]
+    notes = _notes(rows)
     return "\n".join([*text, *([""] if notes else []), *notes])
+
+
+def markdown(rows: list[Row], machine: dict[str, Any]) -> str:
+    """The same for a page: what was measured where, the table, the notes."""
+    def line(words: list[str]) -> str:
+        return "| " + " | ".join(word.replace("|", "\\|") for word in words) + " |"
+    return "\n".join([
+        f"{machine['time']}, {machine['cpus']} processors ({machine['machine']}), Linux "
+        f"{machine['kernel']}, {machine['busy_percent']:g} % busy with other work before.", "",
+        line(HEADS), "|" + "---|" * len(HEADS), *(line(cells(row)) for row in rows),
+        *([""] if _notes(rows) else []), *(f"- {note}" for note in _notes(rows))]) + "\n"

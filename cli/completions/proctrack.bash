@@ -6,7 +6,7 @@
 _proctrack_ask()
 {
     local option broker=()
-    for option in runtime-dir endpoint; do
+    for option in runtime-dir endpoint curve-secret curve-server; do
         [[ $COMP_LINE =~ " --$option"[=\ ]+([^ ]+) ]] && broker+=("--$option=${BASH_REMATCH[1]}")
     done
     "${COMP_WORDS[0]}" "$@" "${broker[@]}" 2>/dev/null </dev/null

@@ -24,6 +24,7 @@ static int connect_socket(struct acts *self)
     self->socket = zmq_socket(self->broker->context, ZMQ_DEALER);
     if (!self->socket || zmq_setsockopt(self->socket, ZMQ_LINGER, &none, sizeof none) < 0 ||
         zmq_setsockopt(self->socket, ZMQ_IMMEDIATE, &yes, sizeof yes) < 0 ||
+        client_keys_use(&self->broker->keys, self->socket) < 0 ||
         zmq_connect(self->socket, self->broker->endpoint) < 0)
         return -errno;
     return 0;

@@ -136,6 +136,8 @@ int feed_open(struct feed *self, const struct broker *broker, const struct feed_
     options.events = sockets->events ? sockets->events : events;
     options.rpc = sockets->rpc ? sockets->rpc : rpc;
     options.zmq_context = broker->context;
+    options.curve_secret = broker->curve_secret;
+    options.curve_server = broker->curve_server;
     if (!options.events || !options.rpc)
         return wps_error_set(error, -EINVAL,
                              "where are the events and rpc sockets? --events and --rpc say so");

@@ -67,13 +67,15 @@ class Smoke(unittest.TestCase):
         self.assertEqual(left, [])
 
     def test_every_figure_is_measured_with_every_feed_and_nothing_is_left(self):
-        with tempfile.NamedTemporaryFile(suffix=".json") as file:
-            run = start("--json", file.name)
+        with tempfile.NamedTemporaryFile(suffix=".json") as file, \
+                tempfile.NamedTemporaryFile("r", suffix=".md") as page:
+            run = start("--json", file.name, "--markdown", page.name)
             out, err = run.communicate(timeout=500)
             if run.returncode == 77:
                 self.skipTest(err.strip())
             self.assertEqual(run.returncode, 0, out + err)
             told = json.loads(pathlib.Path(file.name).read_text())
+            self.check_markdown(pathlib.Path(page.name).read_text(), told["rows"])
         self.check_nothing_left(run.pid)
         self.check_rows(told)
         for row in told["rows"]:
@@ -88,6 +90,14 @@ class Smoke(unittest.TestCase):
                          re.search(words, figure) and of == feed]
                 self.assertEqual(len(found), 1, f"{words}, {feed}")
                 self.check_row(found[0])
+
+    def check_markdown(self, page, rows):
+        """One line for each row, all with as many cells as the head."""
+        lines = [line for line in page.splitlines() if line.startswith("|")]
+        self.assertEqual(len(lines), 2 + len(rows), page)
+        self.assertEqual({len(re.findall(r"(?<!\\)\|", line)) for line in lines}, {12}, page)
+        for line, row in zip(lines[2:], rows):
+            self.assertEqual(line.split(" | ")[:2], [f"| {row['figure']}", row["feed"]])
 
     def check_row(self, row):
         if row["skipped"]:
@@ -106,6 +116,18 @@ class Smoke(unittest.TestCase):
         self.assertTrue(told["rows"])
         for row in told["rows"]:
             self.assertIn(row["reached"], (True, None), row)
+
+    def test_a_profile_tells_threads_and_what_they_cost(self):
+        run = start("--profile", "--feed", "netlink")
+        out, err = run.communicate(timeout=300)
+        if run.returncode == 77:
+            self.skipTest(err.strip())
+        self.assertEqual(run.returncode, 0, out + err)
+        self.check_nothing_left(run.pid)
+        for title in ("500 lives a second, by thread", "a storm on all processors, by syscall"):
+            self.assertIn(f"netlink, {title}", out)
+        for thread in ("proctrack", "proctrack-work", "ZMQbg/IO/0", "all"):
+            self.assertRegex(out, rf"(?m)^{thread} +[0-9.]+ +[0-9.]+ +[0-9.]+$")
 
     def test_an_interrupted_run_leaves_nothing(self):
         run = start("--only", "cpu,storm")

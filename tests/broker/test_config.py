@@ -6,6 +6,8 @@ import re
 import subprocess
 import unittest
 
+import zmq.auth
+
 from wpsd import DEADLINE, WPSD, BrokerTest, fixture
 
 
@@ -58,13 +60,21 @@ class File(BrokerTest):
             file.write(text)
         return path
 
+    def certificate(self):
+        """One that is good for every role."""
+        _, secret = zmq.auth.create_certificates(self.home, "key")
+        os.chmod(secret, 0o600)
+        return secret
+
     def test_every_option_of_the_help_can_be_in_the_file(self):
-        preset = {"DIR": self.runtime, "yes|no": "no", "LEVEL": "info", "FORMAT": "text"}
+        preset = {"DIR": self.runtime, "USERS": "root", "yes|no": "no", "LEVEL": "info", "FORMAT": "text"}
         lines = []
         for line in run("--help").stdout.split("Options, with")[1].splitlines():
             found = re.match(r"  --([a-z-]+)=(\S+) .*?(?:\(([^()]+)\))?$", line)
             if found and found[2] == "ENDPOINT":
                 lines.append(f'{found[1]} = "ipc://{self.home}/{found[1]}"')
+            elif found and found[1].startswith("curve-"):
+                lines.append(f'{found[1]} = "{self.certificate()}"')
             elif found:
                 lines.append(f'{found[1]} = "{preset.get(found[2]) or found[3]}"')
         self.assertGreater(len(lines), 20)

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 
+#include "access/access.h"
 #include "broker_shim/endpoint.h"
 
 static int check(const char *endpoint)
@@ -22,8 +23,8 @@ Test(endpoint, ipc_and_tcp_are_endpoints)
     cr_expect_eq(check("ipc://@abstract"), 0);
     cr_expect_eq(check("tcp://127.0.0.1:5555"), 0);
     cr_expect_eq(check("tcp://*:*"), 0);
-    cr_expect(endpoint_is_ipc("ipc:///a"));
-    cr_expect_not(endpoint_is_ipc("tcp://ipc://"));
+    cr_expect(access_is_ipc("ipc:///a"));
+    cr_expect_not(access_is_ipc("tcp://ipc://"));
 }
 
 Test(endpoint, all_else_is_none)

@@ -172,10 +172,10 @@ class Endpoints(BrokerTest):
                                    arguments=["--rpc-endpoint", "ipc:///nowhere/at/all"])
         self.assertEqual([name for name in os.listdir(self.runtime) if name in BOUND], [])
 
-    def test_tcp_works_tells_its_port_and_warns(self):
-        broker = self.broker("--rpc-endpoint=tcp://127.0.0.1:*",
+    def test_plain_tcp_works_tells_its_port_and_warns(self):
+        broker = self.broker("--plain-tcp=yes", "--rpc-endpoint=tcp://127.0.0.1:*",
                              "--events-endpoint=tcp://127.0.0.1:*")
-        self.assertIn("whoever reaches it", broker.log())
+        self.assertIn("every user of this machine", broker.log())
         endpoint = next(line for line in broker.lines if "rpc at tcp" in line).split("rpc at ")[1]
         self.client = self.connect(zmq.REQ, endpoint)
         self.assertEqual(self.ask_ok("brokerinfo")["endpoints"]["rpc"], endpoint)

@@ -32,32 +32,38 @@ static _Noreturn void fail(const char *what)
     exit(1);
 }
 
-static pid_t by_spawn(const struct probe *probe, struct wps_error *error)
+static int system_error(struct proctrack_error *error, int code, const char *what)
+{
+    snprintf(error->message, sizeof error->message, "%s: %s", what, strerror(-code));
+    return code;
+}
+
+static pid_t by_spawn(const struct probe *probe, struct proctrack_error *error)
 {
     pid_t pid;
-    int result = birth_spawn(probe->procs_path, probe->argv, NULL, &pid, error);
+    int result = proctrack_birth_spawn(probe->procs_path, probe->argv, NULL, &pid, error);
     return result < 0 ? result : pid;
 }
 
-static pid_t by_clone(const struct probe *probe, struct wps_error *error)
+static pid_t by_clone(const struct probe *probe, struct proctrack_error *error)
 {
-    pid_t pid = birth_clone(probe->fd, NULL);
+    pid_t pid = proctrack_birth_clone(probe->fd, NULL);
     if (pid == 0) {
         execv(probe->argv[0], probe->argv);
         _exit(127);
     }
-    return pid < 0 ? wps_error_system(error, pid, "clone3") : pid;
+    return pid < 0 ? system_error(error, pid, "clone3") : pid;
 }
 
-static pid_t by_enter(const struct probe *probe, struct wps_error *error)
+static pid_t by_enter(const struct probe *probe, struct proctrack_error *error)
 {
     pid_t pid = fork();
     if (pid == 0) {
-        birth_enter_or_exit(probe->fd);
+        proctrack_birth_enter_or_exit(probe->fd);
         execv(probe->argv[0], probe->argv);
         _exit(127);
     }
-    return pid < 0 ? wps_error_system(error, -errno, "fork") : pid;
+    return pid < 0 ? system_error(error, -errno, "fork") : pid;
 }
 
 /* The root, and the child that came to us when the root ended. */
@@ -75,13 +81,14 @@ static void reap_two(void)
 
 int main(int argc, char **argv)
 {
-    struct wps_error error;
+    struct proctrack_error error;
     if (argc != 5)
         fail("usage: birth_probe spawn|clone|enter PROCS_PATH ROUNDS PROGRAM");
     struct probe probe = {.procs_path = argv[2], .fd = -1, .argv = argv + 4};
     bool clones = strcmp(argv[1], "clone") == 0, enters = strcmp(argv[1], "enter") == 0;
     if (clones || enters)
-        probe.fd = clones ? birth_open_cgroup(argv[2], &error) : birth_open(argv[2], &error);
+        probe.fd = clones ? proctrack_birth_open_cgroup(argv[2], &error)
+                          : proctrack_birth_open(argv[2], &error);
     if ((clones || enters) && probe.fd < 0)
         fail(error.message);
     if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)

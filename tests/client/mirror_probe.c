@@ -94,7 +94,7 @@ static int dump_block(const struct proctrack_block *block)
 
 static int dump(struct proctrack_mirror *mirror)
 {
-    struct proctrack_mirror_counts counts;
+    struct proctrack_counts counts;
     int result = 0;
     for (const struct proctrack_block *block = proctrack_mirror_next(mirror, NULL);
          block && result == 0; block = proctrack_mirror_next(mirror, block))

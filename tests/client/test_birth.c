@@ -23,13 +23,14 @@
 
 static char *own, *own_path;
 static char cgroup[4200], procs_path[4300], out_path[64];
-static struct wps_error error;
+static struct proctrack_error error;
 
 static void setup(void)
 {
     snprintf(out_path, sizeof out_path, "/tmp/birth-%d", (int)getpid());
-    if (cgroupfs_own(&own, &own_path, &error) < 0)
-        cr_skip_test("%s", error.message);
+    struct wps_error why;
+    if (cgroupfs_own(&own, &own_path, &why) < 0)
+        cr_skip_test("%s", why.message);
     snprintf(cgroup, sizeof cgroup, "%s/birth-test-%d", own, (int)getpid());
     if (mkdir(cgroup, 0755) < 0)
         cr_skip_test("cannot make the cgroup %s", cgroup);
@@ -102,7 +103,8 @@ static void refuse_clone3(int code)
 Test(birth, what_is_spawned_is_inside_and_its_end_is_ours_to_wait_for)
 {
     pid_t pid;
-    cr_assert_eq(birth_spawn(procs_path, where_am_i(), NULL, &pid, &error), 0, "%s", error.message);
+    cr_assert_eq(proctrack_birth_spawn(procs_path, where_am_i(), NULL, &pid, &error), 0, "%s",
+                 error.message);
     assert_was_inside(pid);
 }
 
@@ -113,7 +115,8 @@ Test(birth, it_has_the_environment_that_is_given)
     char *argv[] = {"sh", "-c", "test \"$A\" = 1 && test -z \"$HOME\"", NULL};
     char *envp[] = {"A=1", NULL};
     setenv("HOME", "/", 1);
-    cr_assert_eq(birth_spawn(procs_path, argv, envp, &pid, &error), 0, "%s", error.message);
+    cr_assert_eq(proctrack_birth_spawn(procs_path, argv, envp, &pid, &error), 0, "%s",
+                 error.message);
     cr_assert_eq(waitpid(pid, &status, 0), pid);
     cr_assert_eq(status, 0);
 }
@@ -122,7 +125,8 @@ Test(birth, where_clone3_is_refused_it_is_forked_and_moved)
 {
     pid_t pid;
     refuse_clone3(ENOSYS);
-    cr_assert_eq(birth_spawn(procs_path, where_am_i(), NULL, &pid, &error), 0, "%s", error.message);
+    cr_assert_eq(proctrack_birth_spawn(procs_path, where_am_i(), NULL, &pid, &error), 0, "%s",
+                 error.message);
     assert_was_inside(pid);
 }
 
@@ -130,7 +134,8 @@ Test(birth, where_clone3_is_not_permitted_it_is_forked_and_moved)
 {
     pid_t pid;
     refuse_clone3(EPERM);
-    cr_assert_eq(birth_spawn(procs_path, where_am_i(), NULL, &pid, &error), 0, "%s", error.message);
+    cr_assert_eq(proctrack_birth_spawn(procs_path, where_am_i(), NULL, &pid, &error), 0, "%s",
+                 error.message);
     assert_was_inside(pid);
 }
 
@@ -138,7 +143,7 @@ Test(birth, a_program_that_is_not_there_leaves_no_child)
 {
     pid_t pid = -7;
     char *argv[] = {"/no/such/program", NULL};
-    cr_assert_eq(birth_spawn(procs_path, argv, NULL, &pid, &error), -ENOENT);
+    cr_assert_eq(proctrack_birth_spawn(procs_path, argv, NULL, &pid, &error), -ENOENT);
     assert_says("/no/such/program");
     assert_nobody_ran();
     cr_assert_eq(pid, -7);
@@ -148,7 +153,7 @@ Test(birth, a_program_that_cannot_be_executed_leaves_no_child)
 {
     pid_t pid;
     char *argv[] = {"/etc/passwd", NULL};
-    cr_assert_eq(birth_spawn(procs_path, argv, NULL, &pid, &error), -EACCES);
+    cr_assert_eq(proctrack_birth_spawn(procs_path, argv, NULL, &pid, &error), -EACCES);
     assert_nobody_ran();
 }
 
@@ -156,7 +161,7 @@ Test(birth, where_the_block_is_gone_nobody_runs)
 {
     pid_t pid;
     cr_assert_eq(cgroupfs_remove(cgroup, 1000), 0);
-    cr_assert_eq(birth_spawn(procs_path, where_am_i(), NULL, &pid, &error), -ENOENT);
+    cr_assert_eq(proctrack_birth_spawn(procs_path, where_am_i(), NULL, &pid, &error), -ENOENT);
     assert_says(procs_path);
     assert_nobody_ran();
 }
@@ -164,9 +169,9 @@ Test(birth, where_the_block_is_gone_nobody_runs)
 Test(birth, what_is_no_cgroup_is_no_place_to_be_born_in)
 {
     pid_t pid;
-    cr_assert_lt(birth_spawn("/tmp/cgroup.procs", where_am_i(), NULL, &pid, &error), 0);
+    cr_assert_lt(proctrack_birth_spawn("/tmp/cgroup.procs", where_am_i(), NULL, &pid, &error), 0);
     assert_nobody_ran();
-    cr_assert_eq(birth_spawn("no-slash", where_am_i(), NULL, &pid, &error), -EINVAL);
+    cr_assert_eq(proctrack_birth_spawn("no-slash", where_am_i(), NULL, &pid, &error), -EINVAL);
     assert_nobody_ran();
 }
 
@@ -174,12 +179,12 @@ Test(birth, what_is_no_cgroup_is_no_place_to_be_born_in)
 
 Test(birth, one_descriptor_lets_many_enter)
 {
-    int procs = birth_open(procs_path, &error);
+    int procs = proctrack_birth_open(procs_path, &error);
     cr_assert_geq(procs, 0, "%s", error.message);
     for (int i = 0; i < 3; i++) {
         pid_t pid = fork();
         if (pid == 0) {
-            birth_enter_or_exit(procs);
+            proctrack_birth_enter_or_exit(procs);
             execv("/bin/sh", where_am_i());
             _exit(127);
         }
@@ -191,9 +196,9 @@ Test(birth, one_descriptor_lets_many_enter)
 
 Test(birth, a_clone_is_inside_and_has_a_pidfd)
 {
-    int pidfd = -1, fd = birth_open_cgroup(procs_path, &error);
+    int pidfd = -1, fd = proctrack_birth_open_cgroup(procs_path, &error);
     cr_assert_geq(fd, 0, "%s", error.message);
-    pid_t pid = birth_clone(fd, &pidfd);
+    pid_t pid = proctrack_birth_clone(fd, &pidfd);
     if (pid == 0) {
         execv("/bin/sh", where_am_i());
         _exit(127);
@@ -207,24 +212,25 @@ Test(birth, a_clone_is_inside_and_has_a_pidfd)
 
 Test(birth, a_block_that_was_removed_lets_nobody_in)
 {
-    int procs = birth_open(procs_path, &error), fd = birth_open_cgroup(procs_path, &error);
+    int procs = proctrack_birth_open(procs_path, &error),
+        fd = proctrack_birth_open_cgroup(procs_path, &error);
     cr_assert_eq(cgroupfs_remove(cgroup, 1000), 0);
-    cr_assert_eq(birth_enter(procs), -ENODEV);
-    int result = birth_clone(fd, NULL);
+    cr_assert_eq(proctrack_birth_enter(procs), -ENODEV);
+    int result = proctrack_birth_clone(fd, NULL);
     cr_assert_eq(result, -ENODEV, "%d", result);
-    cr_assert_eq(birth_clone(-1, NULL), -EBADF);
+    cr_assert_eq(proctrack_birth_clone(-1, NULL), -EBADF);
     pid_t pid = fork();
     if (pid == 0) {
         close(STDERR_FILENO);
-        birth_enter_or_exit(procs);
+        proctrack_birth_enter_or_exit(procs);
         execv("/bin/sh", where_am_i());
         _exit(127);
     }
     int status;
     cr_assert_eq(waitpid(pid, &status, 0), pid);
-    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == BIRTH_FAILED);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == PROCTRACK_BIRTH_FAILED);
     assert_nobody_ran();
-    cr_assert_eq(birth_open(procs_path, &error), -ENOENT);
+    cr_assert_eq(proctrack_birth_open(procs_path, &error), -ENOENT);
     assert_says(procs_path);
     close(procs);
     close(fd);

@@ -6,47 +6,24 @@ import os
 import pathlib
 import queue
 import random
-import subprocess
 import sys
-import threading
 import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "broker"))
 
+from probes import LineProbe  # noqa: E402
 from wpsd import DEADLINE, SANITIZED, BrokerTest  # noqa: E402
 
 PROBE = os.environ.get("CLIENT_PROBE", "subscriber_probe")
 
 
-class Probe:
+class Probe(LineProbe):
     """A program that subscribes as it is told and says what is delivered to it."""
 
     def __init__(self, test, endpoint):
-        self.test = test
-        self.process = subprocess.Popen([PROBE, endpoint], text=True, bufsize=1,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.lines = queue.Queue()
+        super().__init__(test, PROBE, endpoint)
         self.early = []  # events that came before an answer
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
-        test.addCleanup(self.end)
-
-    def _read(self):
-        for line in self.process.stdout:
-            self.lines.put(line.rstrip("\n"))
-        self.lines.put(None)
-
-    def end(self):
-        self.process.stdin.close()
-        try:
-            status = self.process.wait(DEADLINE)
-        finally:
-            self.process.kill()
-            self.process.wait()
-            self.reader.join(DEADLINE)
-            self.process.stdout.close()
-        self.test.assertEqual(status, 0)
 
     def line(self, timeout=DEADLINE):
         """The next event, or None where there is none in time."""
@@ -62,7 +39,7 @@ class Probe:
 
     def tell(self, *words):
         """What it answers. Events that come before that are events still."""
-        self.process.stdin.write(" ".join(words) + "\n")
+        self.say(*words)
         while line := self.next_line(DEADLINE):
             if line.startswith("="):
                 return line[2:]

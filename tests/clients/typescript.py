@@ -26,7 +26,7 @@ PACKAGE = ROOT / "clients" / "typescript"
 FILES = ("package.json", "package-lock.json", ".npmrc", "tsconfig.json", "README.md")
 FOLDERS = ("src", "tools", "tests")
 #: Programs in pages, by the name of the file that is made of each.
-SHOWN = {"readme": PACKAGE / "README.md"}
+SHOWN = {"readme": PACKAGE / "README.md", "embedding": ROOT / "docs" / "embedding.md"}
 NODE_LEAST = (18, 17)
 #: What is wrong with the package itself; all else that npm says is of the machine.
 OUR_FAULTS = ("EUSAGE", "EINTEGRITY", "EJSONPARSE")

@@ -101,7 +101,7 @@ class Completions:
     def test_the_subcommands_are_those_of_the_help(self):
         told = [line.split()[0] for line in help_of("proctrack").splitlines()
                 if line.startswith("  ") and line[2].isalpha()]
-        self.assertEqual(len(told), 15)
+        self.assertEqual(len(told), 16)
         self.assertEqual([word for word in self.completed("proctrack ") if not word.startswith("-")],
                          sorted(told))
         self.assertEqual(self.completed("proctrack st"), ["stats", "stop"])

@@ -15,8 +15,10 @@ import unittest
 from pages import BUILD, MODULE, ROOT, examples, one
 
 sys.path.insert(0, str(ROOT / "tests" / "broker"))
+sys.path.insert(0, str(ROOT / "tests" / "clients"))
 
 import msgpack  # noqa: E402
+import typescript  # noqa: E402
 import zmq  # noqa: E402
 from wpsd import DEADLINE, WPSD, BrokerTest  # noqa: E402
 
@@ -211,30 +213,112 @@ class Messages(Example):
 
 
 class Client(Example):
-    def program(self):
-        """The example of the page, built against the library of this tree."""
+    def program(self, name, page="client.md"):
+        """The example of a page, built against the library as this tree built it."""
         if not shutil.which("cc"):
             self.skipTest("cc is not installed")
-        pathlib.Path(self.home, "mirror.c").write_text(one("c", "client.md", "mirror"))
+        if os.path.exists(os.path.join(self.home, name)):
+            return os.path.join(self.home, name)
+        pathlib.Path(self.home, f"{name}.c").write_text(one("c", page, name))
         sanitize = os.environ.get("DOCS_SANITIZE", "").replace(";", ",")
-        libraries = [str(BUILD / name / f"lib{name}.a") for name in ("client", "schemas", "base")]
-        command = ["cc", "-std=gnu17", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}", "mirror.c",
-                   *libraries, "-lzmq", "-lmsgpackc", "-o", "mirror"]
+        command = ["cc", "-std=gnu17", "-Wall", "-Wextra", "-Werror", f"-I{BUILD}/include", f"{name}.c",
+                   f"-L{BUILD}", f"-Wl,-rpath,{BUILD}", "-lproctrack", "-o", name]
         ended = subprocess.run(command + ([f"-fsanitize={sanitize}"] if sanitize else []), text=True,
                                cwd=self.home, capture_output=True, timeout=DEADLINE)
         self.assertEqual(ended.returncode, 0, ended.stdout + ended.stderr)
-        return os.path.join(self.home, "mirror")
+        return os.path.join(self.home, name)
 
-    def test_the_mirror_of_the_page_tells_who_is_there(self):
-        program = self.program()
-        self.with_module("feed=poll", "poll-ms=20")
-        child = self.demo()
-        process = subprocess.Popen([program], text=True, stdout=subprocess.PIPE,
+    def run_program(self, name):
+        ended = subprocess.run([self.program(name)], text=True, capture_output=True, timeout=DEADLINE,
+                               env=os.environ | {"WPS_RUNTIME_DIR": self.runtime})
+        return ended.returncode, ended.stdout, ended.stderr
+
+    def start_program(self, name):
+        process = subprocess.Popen([self.program(name)], text=True, stdout=subprocess.PIPE,
                                    env=os.environ | {"WPS_RUNTIME_DIR": self.runtime})
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
+        return process
+
+    def test_the_mirror_of_the_page_tells_who_is_there(self):
+        self.with_module("feed=poll", "poll-ms=20")
+        child = self.demo()
+        process = self.start_program("mirror")
         self.assertEqual(self.line_with(process, str(child.pid)), f"demo: {child.pid} sleep 1000\n")
+
+    def front_end(self, command, **env):
+        """One that shows the block `demo`: it draws who is there, and who comes."""
+        self.with_module("feed=poll", "poll-ms=20")
+        first = self.demo()
+        process = subprocess.Popen([*command, "demo"], text=True, bufsize=1, stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE,
+                                   env=os.environ | {"WPS_RUNTIME_DIR": self.runtime} | env)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stdin.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.line_with(process, f"{first.pid}  sleep 1000")
+        second = self.child("sleep", "1001")
+        self.ask_ok("assign_process", {"block_id": "demo", "pid": second.pid}, self.control)
+        self.line_with(process, "-- 2 processes")
+        self.line_with(process, f"{second.pid}  sleep 1001")
+        return process
+
+    def stops(self, front_end):
+        front_end.stdin.write("stop\n")
+        self.line_with(front_end, "stopped: 2 by themselves, 0 killed")
+
+    def ends(self, front_end):
+        front_end.communicate(timeout=DEADLINE)
+        self.assertEqual(front_end.returncode, 0)
+
+    def test_the_front_end_in_c_draws_the_block(self):
+        front_end = self.front_end([self.program("embedding", "embedding.md")])
+        self.ask_ok("kill_tree", {"block_id": "demo"}, self.control)
+        self.line_with(front_end, "-- 0 processes")
+        self.ends(front_end)
+
+    def test_the_front_end_in_python_draws_the_block_and_stops_it(self):
+        program = one("python", "embedding.md", "embedding")
+        front_end = self.front_end([PYTHON, "-u", "-B", "-c", program],
+                                   PYTHONPATH=str(ROOT / "clients" / "python" / "src"))
+        self.stops(front_end)
+        self.ends(front_end)
+
+    def test_the_front_end_in_typescript_draws_the_block_and_stops_it(self):
+        if os.environ.get("DOCS_SANITIZE"):
+            self.skipTest("it does not depend on how the broker was built")
+        try:
+            built = typescript.prepare(BUILD)
+        except typescript.Unavailable as why:
+            self.skipTest(str(why))
+        front_end = self.front_end(["node", str(built / "dist" / "examples" / "embedding.js")])
+        self.stops(front_end)
+        self.ends(front_end)
+
+    def test_the_request_of_the_page_stops_the_block_or_says_why_not(self):
+        status, _, said = self.run_program("ask")
+        self.assertEqual(status, 1)
+        self.assertIn("start a broker there", said)
+        self.with_module("feed=poll", "poll-ms=20")
+        self.assertEqual(self.run_program("ask"), (1, "nothing to stop\n", ""))
+        self.demo()
+        self.assertEqual(self.run_program("ask"), (0, "1 ended in order, 0 were killed\n", ""))
+
+    def test_any_command_is_asked_as_the_page_shows(self):
+        self.with_module("feed=poll", "poll-ms=20")
+        self.demo()
+        confidence = self.ask_ok("confidence_of", {"block_id": "demo"}, self.control)["confidence"]
+        self.assertEqual(self.run_program("any"), (0, f"{confidence}\n", ""))
+
+    def test_the_loop_of_the_page_tells_who_ended(self):
+        self.with_module("feed=poll", "poll-ms=20")
+        child = self.demo()
+        process = self.start_program("loop")
+        self.line_with(process, "from now on")
+        child.kill()
+        self.assertEqual(self.line_with(process, str(child.pid)), f"demo: {child.pid} ended\n")
 
 
 class Plugin(Example):
@@ -322,7 +406,7 @@ class Configuration(Example):
         self.assertEqual(len(set(running.values())), 1)
 
 
-class Shell(Example):
+class Terminal(Example):
     """Lines for a shell, run as they stand, where `build` is this build."""
 
     def setUp(self):
@@ -371,6 +455,10 @@ class Shell(Example):
         broker, _ = self.broker_of("secrets.md", "mask")
         self.signal_all(broker, signal.SIGTERM)
         broker.wait(DEADLINE)
+
+
+class Shell(Terminal):
+    """Those of README.md and CONTRIBUTING.md."""
 
     def test_the_broker_of_the_readme_starts_by_hand(self):
         broker, runtime = self.broker_of("README.md", "by-hand")
@@ -421,6 +509,80 @@ class Shell(Example):
             self.assertRegex(source, rf"def test_\w*{case}", f"{case} of {suite}")
 
 
+def like(text):
+    """The same for two that differ in numbers, in the room between words, and in how sure a block is."""
+    text = re.sub(r"\b(high|best_effort( \(.*\))?)(?=\s|$)", "SURE", text)
+    return [re.sub(r"\b\d[\d:.]*[a-zA-Z%]?\b", "N", " ".join(line.split())) for line in text.splitlines()]
+
+
+class Tutorial(Terminal):
+    """docs/tutorial.md, from its first terminal to its last line."""
+
+    @staticmethod
+    def part(word):
+        return [text for _, words, text in examples("tutorial", "tutorial.md") if words == [word]]
+
+    def terminal(self, text):
+        """Behind what is typed into each terminal first; its home is the test's."""
+        (setup,) = self.part("setup")
+        return self.sh(f"export HOME={self.home} LC_ALL=C.UTF-8\n{setup}\n{text}")
+
+    def test_it_goes_as_it_is_shown(self):
+        broker = self.terminal(*self.part("broker"))
+        for start in (": tracker ", "ready: "):
+            line = self.line_with(broker, ": ")
+            while start not in line:
+                line = self.line_with(broker, ": ")
+            tells_all = "feed poll" not in line if start == ": tracker " else tells_all
+        self.control = self.connect(zmq.REQ, f"ipc://{self.home}/.wps/control")
+        watch = self.terminal(*self.part("watch"))
+        # It is there when it shows something: a block that the page does not have.
+        self.until(lambda: self.shows(watch), "it watches")
+        for text in self.part("do"):
+            for step in re.split(r"^\$ ", text, flags=re.M)[1:]:
+                line, _, shown = step.partition("\n")
+                with self.subTest(line=line):
+                    self.until_said(line, shown)
+        (seen,) = self.part("seen")
+        if tells_all:
+            self.until(lambda: self.has_seen(watch, seen), f"{self.seen} is not what is shown")
+        self.signal_all(broker, signal.SIGTERM)
+        broker.wait(DEADLINE)
+
+    def until_said(self, line, shown):
+        """What is done again has the same effect but for `run`: a list may want a moment."""
+        said = self.terminal(line).communicate(timeout=DEADLINE)[0]
+        if " ls" in line or " ps" in line:
+            self.until(lambda: like(self.terminal(line).communicate(timeout=DEADLINE)[0]) == like(shown),
+                       f"{line}: {said}")
+        else:
+            self.assertEqual(like(said), like(shown))
+
+    seen = ""
+
+    def read_more(self, process):
+        os.set_blocking(process.stdout.fileno(), False)
+        try:
+            self.seen += os.read(process.stdout.fileno(), 65536).decode()
+        except BlockingIOError:
+            pass
+
+    def shows(self, process):
+        """Makes the block and takes it away, until that is shown."""
+        self.ask_ok("ensure_tracker", {"block_id": "agent"}, self.control)
+        self.ask_ok("remove", {"block_id": "agent"}, self.control)
+        self.read_more(process)
+        return "block-removed" in self.seen
+
+    def has_seen(self, process, shown):
+        """All that it does show, in whatever order: two ends at a time have none."""
+        self.read_more(process)
+        tails = [(line.split()[2], line.split(": ")[-1].split()[-2:]) for line in shown.splitlines()]
+        lines = self.seen.splitlines()
+        return all(any(event in line and line.split()[-2:] == tail for line in lines)
+                   for event, tail in tails)
+
+
 class Run(Example):
     """Sessions: a line that begins with `$ ` is given to a shell; what follows is what it says, and
     in brackets its exit status where that is not 0."""
@@ -455,6 +617,29 @@ class Run(Example):
         ended = self.sh(one("sh", "run.md", "enter"), PROCS_PATH=ensured["procs_path"])
         place = ensured["procs_path"].removesuffix("/cgroup.procs").rpartition("/proctrack-")[2]
         self.assertRegex(ended.stdout, rf"(?m)^0::\S*/proctrack-{re.escape(place)}$")
+
+    def test_the_exporter_of_the_page_serves_what_is_shown(self):
+        """Where it says so: the port that the page has may be another's here."""
+        if not shutil.which("curl"):
+            self.skipTest("curl is not installed")
+        start, look = re.split(r"^\$ ", one("exporter", "operation.md"), flags=re.M)[1:]
+        line, _, shown = start.partition("\n")
+        exporter = subprocess.Popen([*line.split(), "--listen", "127.0.0.1:0"], text=True,
+                                    stdout=subprocess.PIPE, env=self.env)
+        self.addCleanup(exporter.stdout.close)
+        self.addCleanup(exporter.wait)
+        self.addCleanup(exporter.terminate)
+        said = self.line_with(exporter, "serving")
+        port = re.search(r":(\d+)/", said)[1]
+        self.assertEqual(said.strip(), shown.strip().replace("19770", port))
+        line, _, shown = look.partition("\n")
+        self.assertEqual(self.sh(line.replace("19770", port)).stdout, shown)
+
+    def test_a_signal_makes_the_log_louder(self):
+        line = one("louder", "debugging.md")
+        for level in ("debug", "trace"):
+            self.sh(line.replace(str(PID_IN_PAGES), str(self.broker_here.process.pid)))
+            self.broker_here.wait_line(f"log level is {level}")
 
 
 STEP = re.compile(r"trace proctrack: pid (\d+) of demo: (\S+) \+ (\S+) -> (\S+)$", re.M)

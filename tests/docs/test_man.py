@@ -141,6 +141,16 @@ class Wpsd(unittest.TestCase):
                          set(re.findall(r"\bSIG\w+", self.told)))
 
 
+class Library(unittest.TestCase):
+    page = Page("libproctrack.3")
+
+    def test_it_lists_the_functions_of_each_header_and_no_others(self):
+        told = set(re.findall(r"^\.Fn (proctrack_\w+)", self.page.section("DESCRIPTION"), re.M))
+        headers = "".join(path.read_text() for path in (BUILD / "include" / "proctrack").iterdir())
+        made = set(re.findall(r"^static inline struct proctrack_field (proctrack_\w+)\(", headers, re.M))
+        self.assertEqual(told - made, set(re.findall(r"^PROCTRACK_API[^;]*?\b(proctrack_\w+)\(", headers, re.M)))
+
+
 @unittest.skipUnless(shutil.which("mandoc"), "mandoc is not installed")
 class Form(unittest.TestCase):
     def test_mandoc_has_nothing_to_warn_of(self):

@@ -137,7 +137,7 @@ class Run(unittest.TestCase):
 
     def test_the_functions_it_names_are_in_the_header(self):
         header = (ROOT / "client" / "birth.h").read_text()
-        names = re.findall(r"^\| `(birth_\w+)` \|", self.page, re.M)
+        names = re.findall(r"^\| `(proctrack_birth_\w+)` \|", self.page, re.M)
         self.assertGreaterEqual(len(names), 3)
         for name in names:
             self.assertRegex(header, rf"\b{name}\(")

@@ -70,12 +70,23 @@ class Install(unittest.TestCase):
                      self.prefix / "share" / "man" / "man8" / "wpsd.8",
                      self.prefix / "share" / "bash-completion" / "completions" / "proctrack",
                      self.prefix / "share" / "zsh" / "site-functions" / "_proctrack",
+                     self.prefix / "share" / "man" / "man3" / "libproctrack.3",
+                     self.prefix / LIBDIR / "libproctrack.so.0", self.prefix / LIBDIR / "libproctrack.a",
+                     self.prefix / "include" / "proctrack" / "proctrack.h",
+                     self.prefix / LIBDIR / "pkgconfig" / "proctrack.pc",
+                     self.prefix / LIBDIR / "cmake" / "Proctrack" / "ProctrackConfig.cmake",
                      self.prefix / "lib" / "systemd" / "system" / "wpsd.service",
                      self.prefix / "lib" / "systemd" / "user" / "wpsd.service",
+                     self.prefix / "lib" / "systemd" / "system" / "proctrack-exporter.service",
+                     self.prefix / "lib" / "systemd" / "user" / "proctrack-exporter.service",
                      self.prefix / "etc" / "wps" / "wpsd.conf",
                      self.prefix / LIBDIR / "pkgconfig" / "wps-plugin.pc",
                      self.prefix / LIBDIR / "cmake" / "WpsPlugin" / "WpsPluginConfig.cmake"):
             self.assertTrue(path.is_file(), path)
+
+    def test_the_exporter_is_found_where_it_is_installed(self):
+        self.assertIn("usage: proctrack exporter", self.assert_runs(self.prefix / "bin" / "proctrack", "exporter", "--help"))
+        self.assertFalse((self.prefix / "bin" / "proctrack-exporter").exists())
 
     def test_nothing_installed_names_the_tree_or_its_first_place(self):
         for path in self.prefix.rglob("*"):

@@ -2,8 +2,9 @@
 """Runs one suite: run.py FILE. Prints a line a case and ends with `N passed, N failed, N skipped`.
 
 The environment says with what: PROCTRACK_WPSD, PROCTRACK_SO, PROCTRACK_ODD, PROCTRACK_CLI,
-PROCTRACK_BIRTH_PROBE, PROCTRACK_FIRST_FORK (binaries), PROCTRACK_SCHEMAS
-(directory), PROCTRACK_FEED (bpf, netlink, poll; else the best), PROCTRACK_TRACKER (cgroup, lineage; else the
+PROCTRACK_EXPORTER, PROCTRACK_BIRTH_PROBE, PROCTRACK_FIRST_FORK, PROCTRACK_REFUSE, PROCTRACK_MANAGER
+(binaries), PROCTRACK_SCHEMAS, PROCTRACK_PACKAGING (directories), PROCTRACK_FEED (bpf, netlink, poll; else the
+best), PROCTRACK_TRACKER (cgroup, lineage; else the
 best), PROCTRACK_UID (as root: run as this ordinary user), PROCTRACK_SLOW (how many times slower than
 an optimised build), PROCTRACK_SANITIZE (address, thread), PROCTRACK_CASE (only cases whose name has this
 word), PROCTRACK_LIMIT (seconds, after which the case that runs fails and the rest is left out).
@@ -142,7 +143,8 @@ def run_as_user(uid: int) -> int:
         environment = os.environ | {"TMPDIR": f"{directory}/tmp"}
         environment.pop("PROCTRACK_UID")
         environment.pop("XDG_RUNTIME_DIR", None)
-        for name in ("WPSD", "SO", "ODD", "CLI", "BIRTH_PROBE", "FIRST_FORK", "SCHEMAS"):
+        for name in ("WPSD", "SO", "ODD", "CLI", "EXPORTER", "BIRTH_PROBE", "FIRST_FORK", "SCHEMAS",
+                     "PACKAGING"):
             source = pathlib.Path(os.environ[f"PROCTRACK_{name}"])
             if not source.exists():  # first_fork is not for every processor
                 continue

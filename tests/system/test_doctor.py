@@ -22,6 +22,7 @@ from blackbox.wire import DEADLINE
 CLI = os.environ.get("PROCTRACK_CLI", "proctrack")
 WPSD = os.environ.get("PROCTRACK_WPSD", "wpsd")
 MODULE = os.environ.get("PROCTRACK_SO", "proctrack.so")
+REFUSE = os.environ.get("PROCTRACK_REFUSE", "refuse")
 ORDINARY = 64321
 TRIED = ["tracker cgroup", "tracker lineage", "feed bpf", "feed netlink", "feed poll"]
 AS_USER = ["setpriv", f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-groups", "--inh-caps=-all"]
@@ -60,7 +61,9 @@ class CommandCase(unittest.TestCase):
         self.runtime = self.home / "runtime"
 
     def environment(self) -> dict[str, str]:
-        return os.environ | {"WPS_RUNTIME_DIR": str(self.runtime), "LC_ALL": "C"}
+        without = {"XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"}  # no manager of whoever runs the tests
+        kept = {name: value for name, value in os.environ.items() if name not in without}
+        return kept | {"WPS_RUNTIME_DIR": str(self.runtime), "LC_ALL": "C"}
 
     def run_it(self, *words: object, before: list[str] | None = None, cli: object = CLI,
                **options: Any) -> subprocess.CompletedProcess[str]:
@@ -222,7 +225,7 @@ class Mending(CommandCase):
 
     def setUp(self) -> None:
         super().setUp()
-        for path in (CLI, WPSD, MODULE):
+        for path in (CLI, WPSD, MODULE, pathlib.Path(MODULE).parent / "proctrack-keeper"):
             shutil.copy2(path, self.home)
         self.cli = self.home / pathlib.Path(CLI).name
         self.mount = programs.cgroup2_mount()
@@ -230,7 +233,9 @@ class Mending(CommandCase):
     def test_an_ordinary_user_lacks_what_it_says(self) -> None:
         found = self.doctor(cli=self.cli, before=AS_USER).of("trial")
         self.assertEqual(found["tracker cgroup"]["state"], "no")
-        self.assertIn("Delegate=yes", found["tracker cgroup"]["mend"])
+        self.assertIn("Delegate=yes" if os.path.exists("/run/systemd/system") else "chown",
+                      found["tracker cgroup"]["mend"])
+        self.assertIn("there is no systemd user manager to ask", found["scope"]["why"])
         self.assertEqual(found["confidence"]["state"], "no")
         self.assertEqual(found["feed bpf"]["state"], "no")
         self.assertTrue(found["feed bpf"]["mend"])
@@ -261,6 +266,22 @@ class Mending(CommandCase):
         self.assertEqual(found.of("trial")["confidence"]["state"], "ok")
         self.assertEqual([path.name for path in delegated.iterdir() if path.is_dir()], [])
 
+    def test_the_command_that_it_names_for_delegation_delegates(self) -> None:
+        if self.mount is None or os.path.exists("/run/systemd/system"):
+            self.skipTest("no cgroup v2 here, or systemd, which is asked there")
+        place = self.mount / programs.cgroup_of(os.getpid()).lstrip("/") / f"proctrack-doctor-test-{os.getpid()}"
+        place.mkdir()
+        self.addCleanup(remove_cgroup, place)
+        enter = ["sh", "-c", f'echo 0 >{place}/cgroup.procs; exec "$@"', "sh"]
+        missing = self.doctor("--no-trial", cli=self.cli, before=[*enter, *AS_USER]).of("machine")["delegation"]
+        mend, _, note = missing["mend"].partition(" (as root")
+        self.assertTrue(note)
+        # The shell that it is said to is the one that asked; here it is one of its own.
+        shell = ["sh", "-c", mend.replace(f"echo {os.getpid()} ", "echo $$ ") + ' && exec "$@"', "sh"]
+        found = self.doctor(cli=self.cli, before=[*enter, *shell, *AS_USER])
+        self.assertEqual(found.of("trial")["tracker cgroup"]["state"], "ok", mend)
+        self.assertEqual(found.of("trial")["confidence"]["state"], "ok")
+
     def test_cgroups_that_are_not_mounted_are_mounted_by_what_it_says(self) -> None:
         if self.mount is None or not shutil.which("unshare"):
             self.skipTest("no cgroup v2 here, or no unshare")
@@ -271,6 +292,52 @@ class Mending(CommandCase):
         mended = ["unshare", "--mount", "sh", "-c", f'umount {self.mount}; {found["mend"]}; exec "$@"', "sh"]
         found = self.doctor("--no-trial", cli=self.cli, before=mended).of("machine")["cgroup v2"]
         self.assertEqual(found["state"], "ok", found)
+
+
+@needs_root
+class Confined(CommandCase):
+    """Under a seccomp filter, or inside of namespaces: what it says is so, and why."""
+
+    def confined(self, *before: str) -> Findings:
+        if subprocess.run([*before, "true"], capture_output=True, timeout=DEADLINE).returncode:
+            self.skipTest(f"{' '.join(before)} is not allowed here")
+        return self.doctor(before=list(before))
+
+    def refusing(self, call: str) -> Findings:
+        return self.confined(REFUSE, f"{call}=EPERM", "--")
+
+    def test_a_filter_under_which_there_are_no_threads(self) -> None:
+        broker = self.refusing("clone3").of("trial")["broker"]
+        self.assertEqual(broker["state"], "no")
+        self.assertIn("cannot make a thread: Operation not permitted", broker["why"])
+        self.assertIn("clone3", broker["mend"])
+
+    def test_a_filter_that_refuses_bpf(self) -> None:
+        found = self.refusing("bpf")
+        rights, feed = found.of("machine")["BPF rights"], found.of("trial")["feed bpf"]
+        self.assertEqual((rights["state"], feed["state"]), ("no", "no"))
+        self.assertIn("bpf() is refused, by a seccomp filter", rights["why"])
+        self.assertIn("a profile with bpf", rights["mend"])
+        self.assertEqual(found.of("trial")["feed netlink"]["state"], "ok")
+
+    def test_a_filter_that_refuses_pidfds(self) -> None:
+        found = self.refusing("pidfd_open")
+        self.assertEqual(found.of("machine")["pidfd"]["state"], "no")
+        self.assertIn("a profile with pidfd_open", found.of("machine")["pidfd"]["mend"])
+        self.assertIn("pidfd", found.of("trial")["tracker lineage"]["why"])
+
+    def test_a_pid_namespace(self) -> None:
+        found = self.confined("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+        connector, bpf = found.of("machine")["connector"], found.of("trial")["feed bpf"]
+        self.assertEqual(connector["state"], "note" if bpf["state"] == "ok" else "no")
+        self.assertIn("pid namespace", connector["why"])
+        self.assertEqual(connector["mend"], "start wpsd outside of the container")
+
+    def test_a_user_namespace(self) -> None:
+        found = self.confined("unshare", "--user", "--map-root-user")
+        self.assertEqual(found.of("trial")["feed bpf"]["state"], "no")
+        self.assertIn("we are in a user namespace", found.of("machine")["BPF rights"]["why"])
+        self.assertEqual(found.of("machine")["connector"]["state"], found.of("trial")["feed netlink"]["state"])
 
 
 if __name__ == "__main__":

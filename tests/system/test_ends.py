@@ -208,6 +208,22 @@ class StopTree(EndsCase):
             block.check_end(odd.pid, ("signal", signal.SIGKILL))
         self.assertEqual(block.remove()["survivors"], [])
 
+    @unittest.skipUnless(os.geteuid() == 0, "making cgroups by hand needs root")
+    def test_who_has_threads_in_a_threaded_cgroup_is_listed_and_stopped_too(self) -> None:
+        block = self.block()
+        inside = pathlib.Path(block.procs_path).parent / "threads"
+        inside.mkdir()
+        (inside / "cgroup.type").write_text("threaded")
+        odd = block.odd("threads", 3)
+        odd.until("ready")
+        for thread in os.listdir(f"/proc/{odd.pid}/task"):
+            (inside / "cgroup.threads").write_text(thread)
+        self.assertEqual(set(block.listed()), {odd.pid})
+        self.assertEqual(self.control("signal_tree", block_id=block.id, signal=0x12)["signalled"], [odd.pid])
+        self.assertEqual(self.stop(block, grace_ms=100)["survivors"], [])
+        self.assertEqual(block.remove()["survivors"], [])
+        block.watch.until_ended(odd.pid)
+
     @unittest.skipUnless(os.geteuid() == 0, "mounting a file system needs root")
     def test_one_in_state_d_is_named_by_the_deadline(self) -> None:
         block, file = self.block(), hanging.hanging_file(self)

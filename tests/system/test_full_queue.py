@@ -53,7 +53,7 @@ class Readers(SystemCase):
 class FullQueue(Readers):
     """The broker takes no event for a while: its thread stands still, or is slower than the storm."""
 
-    wpsd = {"queue-events": QUEUE}
+    wpsd = {"queue-events": QUEUE, "send-at-once": "no"}
 
     def unpublished(self) -> int:
         return self.counted("control", "unpublished")
@@ -126,6 +126,19 @@ class FullQueue(Readers):
             mirror.until(lambda b=block, m=mirror: not b.listed() and not m.picture.processes, "empty")
             self.all_agree(block.id, mirror)
         self.assertGreater(self.unpublished(), before)
+
+
+class SentAtOnce(Readers):
+    """What need not wait for the broker's thread."""
+
+    def test_while_the_brokers_thread_stands_still_events_go_out(self) -> None:
+        block = self.block()
+        odd = self.storm(block, "spawn", 3, Odd.path, "hold")
+        with intrude.held(self.broker.pid):  # its first thread, that has the sockets
+            odd.say()
+            children = {told["pid"] for told in odd.until("ready", times=3)}
+            for pid in children:
+                block.watch.until_added(pid)
 
 
 class Deaf(Readers):

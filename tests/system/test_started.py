@@ -229,6 +229,26 @@ class Rule(StartedCase):
         self.until_there(listed, {AGENT_SHOWN, "sleep 1121", "sleep 1123"})
 
 
+class Orphans(StartedCase):
+    """No scan comes by itself: a feed that tells of no births first sees who was left behind. Orphans are ours
+    then, who are a child subreaper as service managers and terminals are, and not init's."""
+
+    options = {"poll-ms": 3600000}
+
+    def test_one_whose_shell_was_gone_before_anybody_saw_it_is_started_and_a_helper_is_not(self) -> None:
+        block_id = self.new_id()
+        self.control("ensure_tracker", block_id=block_id)
+        agent = self.root(AGENT_ARGV, {"PROCTRACK_BLOCK": block_id, "WPS_RUNTIME_DIR": str(self.broker.runtime)},
+                          lambda pid: self.control("assign_process", block_id=block_id, pid=pid))
+        self.launch(agent, [call("sleep", "1301"), call("sh", "-c", "sleep 1302 & true", waits=True)])
+        records = self.until_there(lambda: self.control("list_block", block_id=block_id)["processes"],
+                                   {AGENT_SHOWN, "sleep 1301", "sleep 1302"})
+        self.assert_started(records, {"sleep 1302"})
+        [orphan] = [record["pid"] for record in records.values() if record["started"]]
+        self.assertIn(orphan, programs.children(), "it is not ours, so this shows nothing")
+        self.assertEqual(self.control("kill_started", block_id=block_id)["killed"], [orphan])
+
+
 class AdoptedBlock(StartedCase):
     """Who is a root, and so not started, is kept with the block: the next broker knows it."""
 

@@ -44,14 +44,19 @@ function runs(pid: number | undefined, command: readonly string[]): boolean {
     return argv.join(" ") === command.join(" ");
 }
 
-/** Kills it, and waits until it is reaped. */
+/** Kills it, and waits until it is reaped. Its pipes are closed: others may hold the other ends. */
 export async function end(process: ChildProcess): Promise<void> {
-    if (process.exitCode === null && process.signalCode === null) {
+    if (isRunning(process)) {
         const exited = once(process, "exit");
         process.kill("SIGKILL");
-        process.kill("SIGCONT");
         await exited;
     }
+    process.stdin?.destroy();
+    process.stdout?.destroy();
+}
+
+function isRunning(process: ChildProcess): boolean {
+    return process.exitCode === null && process.signalCode === null;
 }
 
 /** Waits for what only looking can tell. */
@@ -178,9 +183,16 @@ export class Broker {
         }
     }
 
+    /** So it ends what is in its blocks, where there is no cgroup to do that by. */
+    private async endInOrder(process: ChildProcess): Promise<void> {
+        process.kill("SIGCONT");
+        process.kill("SIGTERM");
+        await until(`wpsd does not end on SIGTERM: ${this.log()}`, () => !isRunning(process));
+    }
+
     private async destroy(): Promise<void> {
         if (this.process !== undefined) {
-            await end(this.process);
+            await this.endInOrder(this.process).finally(() => this.crash());
         }
         if (this.cgroup !== undefined && existsSync(this.cgroup)) {
             await removeCgroup(this.cgroup);

@@ -29,9 +29,14 @@ class Broker:
     """Starts on `start`, ends on `stop`, which checks that it ended well and left nothing."""
 
     def __init__(self, feed: str | None = None, wpsd: dict[str, object] | None = None,
-                 own_session: bool = False, **options: object) -> None:
-        """`wpsd`: options of the broker itself; the others are the plugin's."""
+                 own_session: bool = False, before: list[str] | None = None,
+                 environment: dict[str, str] | None = None, own_root: bool = True,
+                 **options: object) -> None:
+        """`wpsd`: options of the broker itself; `before`: words before its command, which have to exec
+        it; `own_root`: it gets a cgroup for its blocks. The other options are the plugin's."""
         self.schemas = Schemas()
+        self._before = before or []
+        self._environment = environment or {}
         self.own_session = own_session  # so that its process group can be signalled
         self.process: subprocess.Popen[bytes] | None = None
         self.runtime = pathlib.Path(tempfile.mkdtemp(prefix="proctrack-test-"))
@@ -40,7 +45,7 @@ class Broker:
         if os.environ.get("PROCTRACK_TRACKER"):
             self.options.setdefault("tracker", os.environ["PROCTRACK_TRACKER"])
         self.cgroup_root = self._make_cgroup_root() \
-            if self.options.get("tracker", "cgroup") == "cgroup" else None
+            if own_root and self.options.get("tracker", "cgroup") == "cgroup" else None
         if feed is not None:
             self.options["feed"] = feed
         if self.cgroup_root is not None:
@@ -76,7 +81,8 @@ class Broker:
         command = [os.environ["PROCTRACK_WPSD"], *self._wpsd, "--plugin", plugin]
         if os.environ.get("PROCTRACK_SANITIZE") == "thread" and shutil.which("setarch"):
             command = ["setarch", "-R", *command]  # fails at random where addresses are too random
-        environment = os.environ | {"WPS_RUNTIME_DIR": str(self.runtime)}
+        command = [*self._before, *command]
+        environment = os.environ | self._environment | {"WPS_RUNTIME_DIR": str(self.runtime)}
         with open(self._log, "ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log,
@@ -98,6 +104,16 @@ class Broker:
     @property
     def pid(self) -> int:
         return self.process.pid
+
+    @staticmethod
+    def helpers() -> set[int]:
+        """Helper processes of brokers, which are nobody's children, and so become ours."""
+        found = set()
+        for pid in programs.children():
+            with contextlib.suppress(OSError):
+                if "proctrack-keeper" in programs.command_of(pid):
+                    found.add(pid)
+        return found
 
     def is_alive(self) -> bool:
         return self.process is not None and self.process.poll() is None

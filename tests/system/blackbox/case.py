@@ -68,7 +68,7 @@ class SystemCase(unittest.TestCase):
         self.assertTrue(self.broker.is_alive(), f"the broker died:\n{self.broker.log()}")
 
     def _take_away_processes(self) -> None:
-        programs.kill_children(spare={self.broker.pid})
+        programs.kill_children(spare={self.broker.pid} | self.broker.helpers())
 
     # ---- what tests are made of
 

@@ -25,6 +25,7 @@ class Stay:
     added: dict[str, Any]  # the record it came with
     record: dict[str, Any]  # the newest
     execs: list[str] = dataclasses.field(default_factory=list)
+    retitled: int = 0  # of the execs, those that a scan found: it sees another command, not why
     end: Event | None = None  # exited or escaped
 
     @property
@@ -146,6 +147,7 @@ class Law:
         assert record["started"] or not stay.record["started"], "exec took `started` away"
         stay.record = record
         stay.execs.append(record["command"])
+        stay.retitled += data.get("source") == "scan"
 
     def _process_changed(self, event: Event, data: dict[str, Any]) -> None:
         record = data["process"]

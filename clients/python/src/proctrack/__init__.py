@@ -6,7 +6,7 @@
             print(change.kind, [process["command"] for process in mirror.processes])
 """
 
-from .client import Client, runtime_dir
+from .client import Client, Keys, runtime_dir
 from .errors import InvalidArgument, Malformed, NoReply, ProctrackError, Refused
 from .mirror import Mirror
 from .picture import Change, Picture
@@ -14,6 +14,6 @@ from .subscriber import Subscriber
 from .wire import Event
 
 __all__ = [
-    "Change", "Client", "Event", "InvalidArgument", "Malformed", "Mirror", "NoReply", "Picture",
+    "Change", "Client", "Event", "InvalidArgument", "Keys", "Malformed", "Mirror", "NoReply", "Picture",
     "ProctrackError", "Refused", "Subscriber", "runtime_dir",
 ]

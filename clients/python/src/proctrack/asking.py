@@ -3,7 +3,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import zmq
@@ -17,8 +17,8 @@ class Asking:
     """Asks at one endpoint. Any number of tasks may ask at once: each has a socket to itself. One
     whose reply did not come is closed, and the next request goes over a fresh one."""
 
-    def __init__(self, context: zmq.asyncio.Context, endpoint: str) -> None:
-        self._context = context
+    def __init__(self, make: Callable[[int], zmq.asyncio.Socket], endpoint: str) -> None:
+        self._make = make
         self._endpoint = endpoint
         self._idle: list[zmq.asyncio.Socket] = []
 
@@ -52,6 +52,6 @@ class Asking:
         return frames
 
     def _connect(self) -> zmq.asyncio.Socket:
-        socket = self._context.socket(zmq.REQ)
+        socket = self._make(zmq.REQ)
         socket.connect(self._endpoint)
         return socket

@@ -3,9 +3,12 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+import zmq
 import zmq.asyncio
+import zmq.auth
 
 from .asking import Asking
 from .errors import ProctrackError
@@ -42,9 +45,28 @@ def runtime_dir(environment: Mapping[str, str] = os.environ) -> str:
     raise ProctrackError("Where is the broker? Set WPS_RUNTIME_DIR to the directory of its sockets.")
 
 
+@dataclass(frozen=True)
+class Keys:
+    """What a broker on tcp with CURVE wants: the files with our secret certificate and with the
+    public one of the broker, which is refused if it has another key."""
+
+    secret: str | os.PathLike[str]
+    server: str | os.PathLike[str]
+
+    def use(self, socket: zmq.Socket[Any]) -> None:
+        """Sets them on a socket that is not connected yet."""
+        public, secret = zmq.auth.load_certificate(os.fspath(self.secret))
+        if secret is None:
+            raise ProctrackError(f"{os.fspath(self.secret)}: there is no secret key in it")
+        socket.curve_publickey = public
+        socket.curve_secretkey = secret
+        socket.curve_serverkey = zmq.auth.load_certificate(os.fspath(self.server))[0]
+
+
 class Client:
     """A broker in a runtime directory, or at `endpoints` ({"control": "tcp://..."}) where these are
-    elsewhere. There need not be one yet. `timeout` is how long each reply may take, in seconds.
+    elsewhere; on tcp it wants `keys`. There need not be one yet. `timeout` is how long each reply may
+    take, in seconds.
 
     For the tasks of one event loop. Commands raise Refused, NoReply, Malformed or InvalidArgument;
     what they mean, and the keys of the replies, is in PROTOCOL.md.
@@ -56,9 +78,11 @@ class Client:
         *,
         endpoints: Mapping[str, str] | None = None,
         timeout: float = 10.0,
+        keys: Keys | None = None,
     ) -> None:
         self.timeout = timeout
         self.context = zmq.asyncio.Context()
+        self._keys = keys
         self._directory = directory
         self._endpoints = endpoints or {}
         self._askings: dict[str, Asking] = {}
@@ -79,6 +103,13 @@ class Client:
             return self._endpoints[service]
         return f"ipc://{os.fspath(self._directory or runtime_dir())}/{service}"
 
+    def socket(self, kind: int) -> zmq.asyncio.Socket:
+        """One that is not connected yet, with our keys."""
+        socket = self.context.socket(kind)
+        if self._keys is not None:
+            self._keys.use(socket)
+        return socket
+
     def subscriber(self, *scopes: str) -> Subscriber:
         """Events of these scopes, as they come."""
         return Subscriber(self, *scopes)
@@ -98,7 +129,7 @@ class Client:
     ) -> dict[str, Any]:
         """Any command. With `retries` it may be carried out more than once."""
         if service not in self._askings:
-            self._askings[service] = Asking(self.context, self.endpoint(service))
+            self._askings[service] = Asking(self.socket, self.endpoint(service))
         seconds = self.timeout if timeout is None else timeout
         return await self._askings[service].ask(command, data or {}, seconds, retries)
 

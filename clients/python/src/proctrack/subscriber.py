@@ -38,7 +38,7 @@ class Subscriber:
         self._wants_all = False
         self._queue: deque[Event | None] = deque()
         self._nonce = ""  # the scope of our own that is waited for
-        self._socket = client.context.socket(zmq.SUB)
+        self._socket = client.socket(zmq.SUB)
         self._socket.rcvhwm = EVENTS_AHEAD_MAX
         self._monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         self._poller = zmq.asyncio.Poller()
