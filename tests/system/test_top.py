@@ -365,11 +365,12 @@ class Ends(TopCase):
         block = self.block()
         self.sleepers(block)
         screen = Screen(self)
-        screen.run("echo", "what was there before")
         screen.run("ulimit", "-c", "0")
-        screen.until("^what was there before")
         for end, status in (("q", 0), ("F10", 0), ("C-c", 130), ("C-\\", 131), (signal.SIGTERM, 143)):
             with self.subTest(end=end):
+                screen.type("clear; echo what was there before")
+                screen.press("Enter")
+                screen.until("^what was there before")
                 after = pathlib.Path(screen.home, "after")
                 after.unlink(missing_ok=True)
                 screen.type(f"stty -g > {screen.home}/before; {shlex.join(commands.command('top', block.id))}; "
