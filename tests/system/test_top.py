@@ -98,7 +98,7 @@ class TopCase(commands.CommandCase):
     def top(self, *words: object, width: int = 80, height: int = 24, **environment: str) -> Screen:
         screen = Screen(self, width, height, **environment)
         screen.run(*commands.command("top", *words))
-        screen.until(r"\d+ of \d+")
+        screen.until(r" [1-9]\d* of \d+")
         return screen
 
     def named(self, block: Block, command: str) -> int:
