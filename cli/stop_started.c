@@ -72,6 +72,15 @@ static int open_mirror(struct stopping *stopping, const struct broker *broker,
     options.events = events;
     options.rpc = rpc;
     options.zmq_context = broker->context;
+    options.curve_secret = broker->curve_secret;
+    options.curve_server = broker->curve_server;
+    if (!events || !rpc) {
+        snprintf(
+            error->message, sizeof error->message,
+            "--started waits for events, whose socket is known only beside a control socket of "
+            "ipc://: proctrack kill --started does not wait");
+        return -EINVAL;
+    }
     int result = proctrack_connect(&stopping->connection, &options, error);
     return result < 0
                ? result

@@ -6,9 +6,9 @@
 #   BIN, PLUGINS where programs and plugins are, below the prefix
 
 # As GNU's coding standards and the file system's have it: /etc for /usr, else below the prefix.
-set(etc ${CMAKE_INSTALL_PREFIX}/etc)
+set(ETC ${CMAKE_INSTALL_PREFIX}/etc)
 if(CMAKE_INSTALL_PREFIX MATCHES "^(/usr)?/?$")
-    set(etc /etc)
+    set(ETC /etc)
 endif()
 # One of its own for each place, since two installations may run at once.
 string(SHA1 place "$ENV{DESTDIR}${CMAKE_INSTALL_PREFIX}")
@@ -16,7 +16,7 @@ set(work ${WORK}/${place})
 set(WPSD ${CMAKE_INSTALL_PREFIX}/${BIN}/wpsd)
 set(PROCTRACK ${CMAKE_INSTALL_PREFIX}/${BIN}/proctrack)
 set(PLUGIN_DIR ${CMAKE_INSTALL_PREFIX}/${PLUGINS})
-set(WPSD_CONF ${etc}/wps/wpsd.conf)
+set(WPSD_CONF ${ETC}/wps/wpsd.conf)
 
 foreach(flavour system user)
     set(units ${work}/${flavour}/wpsd.service ${work}/${flavour}/proctrack-exporter.service)
@@ -32,6 +32,6 @@ configure_file(${SOURCE}/wpsd.conf.in ${work}/wpsd.conf @ONLY)
 if(EXISTS $ENV{DESTDIR}${WPSD_CONF})
     message(STATUS "Kept: $ENV{DESTDIR}${WPSD_CONF}")
 else()
-    file(INSTALL ${work}/wpsd.conf DESTINATION ${etc}/wps)
+    file(INSTALL ${work}/wpsd.conf DESTINATION ${ETC}/wps)
 endif()
 file(REMOVE_RECURSE ${work})

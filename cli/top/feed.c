@@ -88,7 +88,7 @@ static void state(struct proctrack_mirror *mirror, enum proctrack_mirror_state n
     if (now == PROCTRACK_STALE)
         ui_say(ui, UI_FAILS, true, "no broker: shown is what was. %s", why);
     else if (now == PROCTRACK_CURRENT && ui->stale)
-        ui_say(ui, UI_SAYS, false, "a broker is at %s again", self->endpoint);
+        ui_say(ui, UI_SAYS, false, "a broker is there again, at %s", self->endpoint);
     ui->stale = now == PROCTRACK_STALE || (ui->stale && now != PROCTRACK_CURRENT);
     model_set_known(ui->model,
                     now == PROCTRACK_CURRENT || (now == PROCTRACK_REPAIRING && ui->model->known));

@@ -8,7 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOTAL_STEP_MS = 1000, BLOCK_STEP_MS = 5000 };
+enum {
+    TOTAL_STEP_MS = 1000,
+    BLOCK_STEP_MS = 5000,
+    FREEZE_MS = 1000, /* what runs may do so a little longer after the answer */
+};
 
 /* ---- rates ---------------------------------------------------------------------------------- */
 
@@ -289,7 +293,7 @@ static void sample(struct model *self, struct model_process *process,
         set_cpu(self, process, since ? rate(used, detail->sampled_at_ms - since) : 0);
         process->cpu_ms = detail->cpu_ms;
         process->has_cpu = true;
-        if (used > 0 && (int64_t)since >= block->frozen_ms)
+        if (used > 0 && (int64_t)since >= block->frozen_ms + FREEZE_MS)
             block->frozen_ms = 0;
     }
     process->sampled_at_ms = detail->sampled_at_ms;

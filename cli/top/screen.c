@@ -18,6 +18,8 @@
 #define NCURSES_NOMACROS
 #include <curses.h>
 
+#include "cli/top/terminfo.h"
+
 enum { ESCAPE_MS = 50, MARKS_MAX = 2 };
 
 /* ---- looks ---------------------------------------------------------------------------------- */
@@ -89,18 +91,18 @@ int screen_open(struct screen *self, bool ascii, struct wps_error *error)
         return wps_error_set(error, -ENOTTY,
                              "it draws on a terminal, and standard input and output are none: "
                              "--json, proctrack ps and proctrack watch are for pipes");
-    *self = (struct screen){.term = term_of(STDOUT_FILENO)};
-    self->term.utf8 = self->term.utf8 && !ascii;
-    if (start(self) < 0 || !tigetstr("cup") || tigetstr("cup") == (char *)-1) {
+    if (!terminfo_is_able(STDOUT_FILENO)) {
         const char *name = getenv("TERM");
-        self->open = self->set != NULL;
-        screen_close(self);
         return wps_error_set(
             error, -ENOTSUP,
             "a terminal of the kind '%s' ($TERM) is not known here, or cannot move "
             "its cursor: proctrack ps and proctrack watch need nothing of it",
             name ? name : "");
     }
+    *self = (struct screen){.term = term_of(STDOUT_FILENO)};
+    self->term.utf8 = self->term.utf8 && !ascii;
+    if (start(self) < 0)
+        return wps_error_set(error, -ENOTSUP, "cannot draw on this terminal");
     cbreak();
     noecho();
     nonl();

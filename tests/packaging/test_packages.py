@@ -115,8 +115,10 @@ class Depends(unittest.TestCase):
             self.assertRegex(depends(name).get(owner, owner), r"\(>= \S+\)$")
 
     def test_the_broker_depends_on_every_library_that_its_programs_load(self):
-        self.assert_has_owners("proctrack", needed(BUILD / "wpsd", BUILD / "proctrack", BUILD / "proctrack.so",
-                                                   BUILD / "proctrack-keeper"))
+        programs = [BUILD / pathlib.Path(path).name for path in contents("proctrack")
+                    if path.startswith(("/usr/bin/", "/usr/lib/wps/"))]
+        self.assertGreaterEqual(len(programs), 4)
+        self.assert_has_owners("proctrack", needed(*programs))
 
     def test_the_library_depends_on_what_it_loads_and_not_on_the_broker(self):
         self.assert_has_owners("libproctrack0", needed(BUILD / "libproctrack.so"))
