@@ -20,7 +20,7 @@ NOBODY = 65534
 DENIED_MS = 50  # a client of which it is known that it was refused gets nothing behind that
 
 
-class Keys(BrokerTest):
+class KeyedTest(BrokerTest):
     """A broker on tcp with a key, and clients with keys of their own."""
 
     ROLES = ("listen", "ask", "publish")
@@ -102,7 +102,9 @@ class Keys(BrokerTest):
     def refused(self):
         return self.counters()["peers_refused"]
 
-    # ---- who may
+
+class Keys(KeyedTest):
+    """Who may, and who may not."""
 
     def test_a_client_with_its_keys_asks_listens_and_publishes(self):
         self.broker()
@@ -200,7 +202,7 @@ class Keys(BrokerTest):
         self.ask_ok("brokerinfo", client=self.as_client("all", zmq.REQ, self.endpoints["rpc"]))
 
 
-class Refused(Keys):
+class Refused(KeyedTest):
     """What does not even start, and the sentence that says why."""
 
     def assert_will_not_start(self, *parts, arguments):
