@@ -13,7 +13,7 @@ import unittest
 
 BUILD = pathlib.Path(os.environ["EMBED_BUILD"])
 SANITIZE = os.environ.get("EMBED_SANITIZE", "")
-ROUNDS = int(os.environ.get("EMBED_ROUNDS", "1000"))
+ROUNDS = int(os.environ.get("EMBED_ROUNDS", "400"))
 MODULE = BUILD / "proctrack.so"
 DEADLINE = 240 if SANITIZE else 60
 
