@@ -134,7 +134,13 @@ class RandomRequests(SystemCase):
         self.assertNotEqual(reply["errorcode"], "internal", reply["error"])
         return False
 
+    def remove_all(self) -> None:
+        """Some are to be kept when the broker stops: chance said so."""
+        for block_id in self.control("list_all_blocks")["block_ids"]:
+            self.control("remove", block_id=block_id)
+
     def check(self, service: str, commands: dict[str, dict[str, list[Any]]]) -> None:
+        self.addCleanup(self.remove_all)
         chance = Chance(commands, SEED)
         count = REQUESTS // 4 if os.environ.get("PROCTRACK_SANITIZE") else REQUESTS
         self.storm(service, chance, 0, count // 10)

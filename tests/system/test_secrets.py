@@ -65,7 +65,9 @@ class Secrets(SecretsCase):
                                               "https://me:***@host/", "--port", "3000"])
         self.assertIn("sh --token *** A_KEY=*** https://me:***@host/ --port 3000", record["command"])
         if self.tells_all:
+            block.watch.catch_up()
             self.assertEqual(self.commands(block, odd.pid)[-1], record["command"])
+            self.assertNotIn(SECRET, self.told(block))
 
     def test_shell_text_in_one_argument_is_masked_to_the_word(self) -> None:
         block = self.block()
