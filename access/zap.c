@@ -53,6 +53,7 @@ static size_t receive(void *socket, zmq_msg_t frames[static FRAMES_MAX])
         zmq_msg_init(&frames[i]);
     while (more) {
         zmq_msg_t over;
+        // cppcheck-suppress uninitvar; its address alone
         zmq_msg_t *frame = n < FRAMES_MAX ? &frames[n] : &over;
         if (frame == &over)
             zmq_msg_init(&over);

@@ -19,7 +19,8 @@ enum {
     OPTION_OPTIONAL_PLUGIN,
     OPTION_CHECK_PLUGIN,
     RULES_MAX = 64,
-    CONFIG_BYTES_MAX = 1024 * 1024,
+    MEBIBYTE = 1024 * 1024,
+    CONFIG_BYTES_MAX = MEBIBYTE,
 };
 
 static const struct option own_options[] = {
@@ -265,9 +266,9 @@ static void help_rule(FILE *out, const struct rule *rule)
     char text[160];
     if (rule->kind == RULE_TEXT)
         snprintf(text, sizeof text, "%s", rule->help);
-    else if (rule->kind == RULE_BYTES && rule->preset % (1024 * 1024) == 0)
+    else if (rule->kind == RULE_BYTES && rule->preset % MEBIBYTE == 0)
         snprintf(text, sizeof text, "%s (%lluM)", rule->help,
-                 (unsigned long long)rule->preset / (1024 * 1024));
+                 (unsigned long long)(rule->preset / MEBIBYTE));
     else if (rule->kind == RULE_NUMBER || rule->kind == RULE_BYTES)
         snprintf(text, sizeof text, "%s (%llu)", rule->help, (unsigned long long)rule->preset);
     else

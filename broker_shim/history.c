@@ -116,6 +116,7 @@ static void member_leave(struct history *self, struct member *member)
     TAILQ_REMOVE(&list->members, member, link);
     member->list = NULL;
     member->entry->n_in--;
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it does not see TAILQ_REMOVE
     if (--list->size == 0)
         zhashx_delete(self->lists, list->key);
 }

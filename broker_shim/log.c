@@ -93,8 +93,9 @@ static void line_add_time(struct line *line)
 static void line_add_escaped(struct line *line, const char *string, bool json)
 {
     size_t size = strnlen(string, MESSAGE_MAX_BYTES);
-    while (size == MESSAGE_MAX_BYTES && size > 0 && ((unsigned char)string[size] & 0xc0) == 0x80)
-        size--; /* not in the middle of a character */
+    if (size == MESSAGE_MAX_BYTES)
+        while (size > 0 && ((unsigned char)string[size] & 0xc0) == 0x80)
+            size--; /* not in the middle of a character */
     bool valid = wire_utf8_valid((struct text){string, size});
     for (size_t i = 0; i < size; i++) {
         unsigned char c = (unsigned char)string[i];

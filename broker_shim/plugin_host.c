@@ -107,6 +107,7 @@ void plugin_host_destroy(struct plugin_host **self_p)
     if (plugin_host_is_stuck(self))
         return;
     for (size_t i = 0; i < self->n_lives; i++) {
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): there are n_lives of them
         worker_destroy(&self->lives[i]->worker);
         plugin_clear(&self->lives[i]->plugin);
         free(self->lives[i]);

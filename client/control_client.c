@@ -168,6 +168,7 @@ static int look(struct control_client *self, struct wps_error *error)
     _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return wps_error_system(error, -errno, "cannot make a socket");
+    // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): errors are negative
     if (connect(fd, (const struct sockaddr *)&address, size) < 0)
         return errno == EAGAIN ? 0 : nobody(self, -errno, error);
     struct ucred peer;

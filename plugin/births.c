@@ -60,6 +60,7 @@ void lives_unset_outsider(struct module *module, const struct process *process)
     if (!process->has_outsider)
         return;
     HASH_FIND(hh, module->outsiders, &process->parent_pid, sizeof process->parent_pid, outsider);
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it is there while a process has it
     if (--outsider->children > 0)
         return;
     HASH_DEL(module->outsiders, outsider);

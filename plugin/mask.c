@@ -140,18 +140,24 @@ static inline const struct mask_rule *walk_on(struct walk *walk)
 }
 
 /* A bit for each rule of a program: the table's are in the first word, the user's in the second. */
-static uint64_t *bit_of(struct scan *scan, const struct mask_rule *rule, uint64_t *ret_bit)
+struct program_bit {
+    bool own; /* which word */
+    uint64_t bit;
+};
+
+static struct program_bit bit_of(const struct scan *scan, const struct mask_rule *rule)
 {
     bool own = rule >= scan->mask->own && rule < scan->mask->own + MASK_OWN_MAX;
     ptrdiff_t i = rule - (own ? scan->mask->own : mask_tables[MASK_OF_PROGRAMS].rules);
-    *ret_bit = UINT64_C(1) << i;
-    return &scan->programs[own];
+    return (struct program_bit){own, UINT64_C(1) << i};
 }
 
 static bool is_in_force(struct scan *scan, const struct mask_rule *rule)
 {
-    uint64_t bit;
-    return !rule->program[0] || (*bit_of(scan, rule, &bit) & bit);
+    if (!rule->program[0])
+        return true;
+    struct program_bit its = bit_of(scan, rule);
+    return scan->programs[its.own] & its.bit;
 }
 
 static const struct mask_rule *rule_in(struct scan *scan, int table, struct text name,
@@ -186,10 +192,11 @@ static void note_program(struct scan *scan, struct range word)
     if (slash)
         name = (struct text){slash + 1, (size_t)(name.at + name.size - slash - 1)};
     for (const struct mask_rule *rule; (rule = walk_on(&walk));) {
-        uint64_t bit;
         if (rule->program[0] && name.size && rule->program[0] == name.at[0] &&
-            mask_name_matches(rule->program, name))
-            *bit_of(scan, rule, &bit) |= bit;
+            mask_name_matches(rule->program, name)) {
+            struct program_bit its = bit_of(scan, rule);
+            scan->programs[its.own] |= its.bit;
+        }
     }
 }
 

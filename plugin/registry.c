@@ -92,7 +92,7 @@ void registry_remove_block(struct registry *registry, struct block *block)
     registry->version++;
     while ((scope = SLIST_FIRST(&block->scopes))) {
         SLIST_REMOVE_HEAD(&block->scopes, in_block);
-        if (scope->place)
+        if (scope->place) // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it is in the table
             HASH_DELETE(by_place, registry->scopes, scope);
         free(scope);
     }
@@ -236,6 +236,7 @@ void registry_remove_process(struct registry *registry, struct process *process)
     while ((child = LIST_FIRST(&process->children)))
         registry_set_parent(child, NULL);
     registry_set_parent(process, NULL);
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it is in the table
     HASH_DELETE(by_pid, registry->processes, process);
     TAILQ_REMOVE(&process->block->processes, process, in_block);
     process->block->n_processes--;

@@ -125,6 +125,7 @@ static void part(struct remover *remover)
     begin_look(remover, 0);
     if (remover->outside)
         outside_part(remover->outside, block);
+    // NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): it does not see LIST_REMOVE
     strcpy(remover->epoch, block->epoch);
     remover->seq = block->seq;
     LIST_REMOVE(remover, in_block);

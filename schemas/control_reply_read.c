@@ -14,10 +14,12 @@
 /* ---- pieces --------------------------------------------------------------------------------- */
 
 /* The keys that more than one reply has, ready for a row of a table of fields. */
+// NOLINTBEGIN(bugprone-macro-parentheses): a member's name takes none
 #define EPOCH(type, version)         "epoch", WIRE_STR, false, offsetof(type, version.epoch)
 #define SEQ(type, version)           "seq", WIRE_UINT, false, offsetof(type, version.seq)
 #define CONFIDENCE(type, confidence) "confidence", WIRE_STR, true, offsetof(type, confidence)
 #define REASON(type, reason)         "confidence_reason", WIRE_STR, true, offsetof(type, reason)
+// NOLINTEND(bugprone-macro-parentheses)
 
 /* At least one item is allocated: of none, calloc may give null. */
 static int allocate(void *ret_array, size_t n, size_t size, struct wps_error *error)

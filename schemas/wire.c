@@ -142,7 +142,7 @@ static int store_uint(const msgpack_object *value, const char *where, uint64_t m
 static int store_uint32(const msgpack_object *value, const char *where, uint64_t max,
                         uint32_t *slot, struct wps_error *error)
 {
-    uint64_t number;
+    uint64_t number = 0;
     int result = store_uint(value, where, max < UINT32_MAX ? max : UINT32_MAX, &number, error);
     if (result == 0)
         *slot = (uint32_t)number;
@@ -158,7 +158,7 @@ static int store_int(const msgpack_object *value, const char *where, int64_t *sl
     }
     if (value->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
         return wrong_type(where, "int", value, error);
-    uint64_t number;
+    uint64_t number = 0;
     int result = store_uint(value, where, INT64_MAX, &number, error);
     if (result == 0)
         *slot = (int64_t)number;

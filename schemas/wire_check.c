@@ -100,7 +100,7 @@ static bool head_of_short(uint8_t byte, struct head *ret)
         return true;
     if (byte < 0x90) {
         ret->kind = MAP;
-        ret->items = 2 * (byte & 0x0f);
+        ret->items = UINT64_C(2) * (byte & 0x0f);
     } else if (byte < 0xa0) {
         ret->kind = ARRAY;
         ret->items = byte & 0x0f;
@@ -144,6 +144,7 @@ static int cursor_step(struct cursor *in, struct head *ret, struct wps_error *er
     int result = head_read(in, ret, error);
     if (result < 0)
         return result;
+    // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): errors are negative
     if (ret->payload > in->left - ret->size)
         return cut_short(in, error);
     size_t size = ret->size + (size_t)ret->payload;
@@ -249,6 +250,7 @@ static struct text str_content(struct text raw)
 {
     struct cursor in = cursor_of(raw.at, raw.size);
     struct head head;
+    // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): errors are negative
     if (head_read(&in, &head, NULL) < 0 || head.kind != STR)
         return (struct text){0};
     return (struct text){raw.at + head.size, (size_t)head.payload};

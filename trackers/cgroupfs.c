@@ -22,14 +22,18 @@
 
 /* ---- where it is mounted ---- */
 
-/* mountinfo writes space, tab, newline and backslash as octal. */
+static bool is_octal(char c)
+{
+    return c >= '0' && c <= '7';
+}
+
+/* mountinfo writes space, tab, newline and backslash as a backslash and three octal digits. */
 static void unescape(char *text)
 {
     char *to = text;
     for (char *from = text; *from; to++) {
-        unsigned code;
-        if (from[0] == '\\' && sscanf(from + 1, "%3o", &code) == 1) {
-            *to = (char)code;
+        if (from[0] == '\\' && is_octal(from[1]) && is_octal(from[2]) && is_octal(from[3])) {
+            *to = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
             from += 4;
         } else {
             *to = *from++;
@@ -100,7 +104,7 @@ int cgroupfs_directory_of(const char *path, char **ret_directory)
 int cgroupfs_own(char **ret_directory, char **ret_path, struct wps_error *error)
 {
     _cleanup_free_ char *own = NULL;
-    char *directory;
+    char *directory = NULL;
     int r = proc_cgroup_read(&own, (uint32_t)getpid());
     if (r < 0)
         return wps_error_system(error, r, "this process is in no cgroup of the unified hierarchy");

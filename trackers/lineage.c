@@ -43,6 +43,7 @@ static uint32_t place_named(const struct known *known, struct text block, struct
         const struct known_place *place = &known->places[i];
         if (!text_is(block, place->block))
             continue;
+        // NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): an array, of one of n_places
         size_t rank = tracker_covers(place->scope, scope) ? 2 + strlen(place->scope)
                                                           : (place->base ? 2u : 1u);
         if (rank > best_rank) {

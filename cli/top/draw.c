@@ -37,7 +37,7 @@ const char *draw_age(char buffer[static TERM_NUMBER], uint64_t since_ms, uint64_
 
 const char *draw_cpu(char buffer[static TERM_NUMBER], uint64_t cpu)
 {
-    if (cpu < 10 * MODEL_ONE_CPU)
+    if (cpu < UINT64_C(10) * MODEL_ONE_CPU)
         snprintf(buffer, TERM_NUMBER, "%" PRIu64 ".%u", cpu / 10, (unsigned)(cpu % 10));
     else
         snprintf(buffer, TERM_NUMBER, "%" PRIu64, cpu / 10);

@@ -104,6 +104,7 @@ static void ask(struct ui *self, const struct row *row)
     self->question[0] -= 'a' - 'A';
     if (self->action.command == CONTROL_KILL_PID)
         snprintf(self->question + used, sizeof self->question - (size_t)used, "(%.60s) ",
+                 // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): made for a process alone
                  row->process->command);
     else if (self->action.command != CONTROL_KILL_STARTED)
         snprintf(self->question + used, sizeof self->question - (size_t)used, "%zu process%s. ",

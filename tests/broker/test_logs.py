@@ -27,6 +27,13 @@ class Logs(BrokerTest):
         self.assertIn("warning logger: not UTF-8: ??", broker.log())
         self.assertNotIn("only with debug", broker.log())
 
+    def test_what_is_too_long_is_cut_between_two_characters(self):
+        """Wherever the end falls in one of three bytes: what is there stays readable."""
+        broker = self.broker("--plugin", fixture("logger"))
+        self.assertEqual(broker.end(), 0)
+        cut = [line.split("info logger: ")[1] for line in broker.lines if "info logger: " in line]
+        self.assertEqual(cut[-3:], ["m" * before + "€" * (2048 // 3) for before in range(3)])
+
     def test_json_is_one_object_a_line(self):
         broker = self.start("--plugin", fixture("logger"), "--log-format=json", "--log-level=trace")
         broker.wait_line("ready")

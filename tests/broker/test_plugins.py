@@ -74,6 +74,22 @@ class Lives(BrokerTest):
         self.assertEqual((info["version"], info["state"]), ("0.9", "running"))
         self.assertEqual(info["endpoints"], {})
 
+    def test_one_of_the_first_interface_works_with_all_that_there_was(self):
+        """minor_0 is built against the header as it was first written down, kept beside it."""
+        broker = self.broker("--plugin", fixture("minor_0", word="hello"))
+        self.assertIn("info minor-0: started: hello", broker.log())
+        self.assertEqual(self.ask_ok("brokerinfo")["plugins"], [
+            {"name": "minor-0", "version": "0.1", "state": "running",
+             "endpoints": {"old": f"ipc://{self.runtime}/minor-0"}}])
+        sub = self.subscribe(broker, "minor-0")
+        kept = self.ask_ok("eventreadhistory", {"event": "started: hello", "scope": "started", "maxitems": 2})
+        self.assertEqual([(one["sender"], one["scopes"], one["data"]) for one in kept["events"]],
+                         [("minor-0", ["minor-0", "started"], 1)])
+        broker.signal(signal.SIGTERM)
+        self.assertEqual(self.next_event(sub)[1]["event"], "stopped: hello")
+        self.assertEqual(broker.wait_end(), 0)
+        self.assertIn("minor-0 has stopped", broker.log())
+
     def test_the_same_file_twice_is_refused(self):
         broker = self.start("--plugin", fixture("echo"), "--plugin", fixture("echo"))
         self.assertEqual(broker.wait_end(), 3)
@@ -234,6 +250,18 @@ class Reload(BrokerTest):
             broker.wait_line("older-minor: its options have changed, and it takes none while it runs")
             broker.wait_line("reloaded: two")
             broker.wait_line("echo has taken its options")  # else it is busy, and says so
+
+    def test_one_of_the_first_interface_takes_its_new_options(self):
+        def minor_0_with(option, value):
+            return self.configure(f'plugin = "{fixture("minor_0")}"\n    {option} = "{value}"\n')
+
+        broker = self.broker("--config", minor_0_with("word", "one"))
+        minor_0_with("word", "two")
+        broker.signal(signal.SIGHUP)
+        broker.wait_line("reloaded: two")
+        minor_0_with("colour", "red")
+        broker.signal(signal.SIGHUP)
+        broker.wait_line("unknown option: colour")
 
     def test_a_broken_file_changes_nothing(self):
         config = self.configure(self.echo_with("greeting", "one"))

@@ -57,6 +57,19 @@ class Host(unittest.TestCase):
         self.assertIn('"created"=>true', out)
         self.assertIn('"ok"=>true', out)
 
+    def test_a_host_whose_struct_ends_before_publish_is_not_read_beyond(self):
+        """One byte behind what it offers, and the host is ended by SIGSEGV."""
+        out = self.run_host("smaller_host", "publish").stdout
+        self.assertNotIn("event ", out)
+        self.assertIn('"created"=>true', out)
+        self.assertIn('"ok"=>true', out)
+
+    def test_a_host_that_offers_too_little_is_told_what_is_missing(self):
+        ended = subprocess.run(self.command("smaller_host", "log"), text=True, stdin=subprocess.DEVNULL,
+                               capture_output=True, timeout=DEADLINE)
+        self.assertEqual((ended.returncode, ended.stderr),
+                         (1, "plain_host: open: the host gives no log or no runtime directory\n"))
+
     def test_it_is_a_hundred_lines_of_code(self):
         source = (pathlib.Path(__file__).parents[2] / "examples/plain_host/plain_host.c").read_text()
         without_comments = re.sub(r"/\*.*?\*/", "", source, flags=re.S)

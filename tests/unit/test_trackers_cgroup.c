@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "test_trackers_blocks.h"
+#include "trackers/cgroupfs.h"
 
 TestSuite(cgroup, .init = begin_blocks, .fini = end_blocks, .timeout = 240);
 
@@ -24,6 +25,33 @@ static uint64_t inode_of(const char *path)
     struct stat stat;
     cr_assert_eq(lstat(path, &stat), 0, "%s", path);
     return stat.st_ino;
+}
+
+/* ---- where it is mounted ---- */
+
+static char *directory_in(const char *mountinfo)
+{
+    char *directory = NULL;
+    _cleanup_fclose_ FILE *file = fmemopen((void *)(uintptr_t)mountinfo, strlen(mountinfo), "r");
+    cr_assert(file);
+    return cgroupfs_find_mount(file, "/", &directory) == 0 ? directory : NULL;
+}
+
+Test(mountinfo, an_escape_is_three_octal_digits_and_nothing_less)
+{
+    char base[] = "/tmp/proctrack-mount-XXXXXX", line[256], spaced[64], cut[64];
+    cr_assert(mkdtemp(base));
+    snprintf(spaced, sizeof spaced, "%s/a b", base);
+    snprintf(cut, sizeof cut, "%s/\\4", base);
+    cr_assert_eq(mkdir(spaced, 0700), 0);
+    cr_assert_eq(mkdir(cut, 0700), 0);
+    snprintf(line, sizeof line, "30 20 0:26 / %s/a\\040b rw - cgroup2 cgroup2 rw\n", base);
+    _cleanup_free_ char *whole = directory_in(line);
+    snprintf(line, sizeof line, "30 20 0:26 / %s/\\4 rw - cgroup2 cgroup2 rw\n", base);
+    _cleanup_free_ char *short_one = directory_in(line);
+    rmdir(spaced), rmdir(cut), rmdir(base);
+    cr_assert_str_eq(whole ? whole : "none", spaced);
+    cr_assert_str_eq(short_one ? short_one : "none", cut);
 }
 
 /* ---- opening ---- */
