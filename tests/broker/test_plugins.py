@@ -259,6 +259,7 @@ class Reload(BrokerTest):
         minor_0_with("word", "two")
         broker.signal(signal.SIGHUP)
         broker.wait_line("reloaded: two")
+        broker.wait_line("minor-0 has taken its options")  # else it is busy, and says so
         minor_0_with("colour", "red")
         broker.signal(signal.SIGHUP)
         broker.wait_line("unknown option: colour")
