@@ -28,6 +28,7 @@ struct control {
     struct access *access;  /* who may ask */
     sd_event_source *source, *access_sources[ACCESS_SOCKETS_MAX];
     bool bound, ipc;
+    bool stirred; /* a socket may have news that ZeroMQ told once, and will not tell again */
     char endpoint[OPTION_TEXT_MAX + 32];
     TAILQ_HEAD(, ask) asks;
     unsigned n_asks;
@@ -54,6 +55,7 @@ static void free_ask(struct ask *ask)
 static void send_body(struct control *control, const struct frame *frames, size_t n_frames)
 {
     const struct wire_out *out = &control->out;
+    control->stirred = true; /* sending may take the news of what came */
     for (size_t i = 0; i < n_frames; i++)
         if (zmq_send(control->socket, frames[i].bytes, frames[i].size, ZMQ_DONTWAIT | ZMQ_SNDMORE) <
             0) {
@@ -263,6 +265,9 @@ static void take(struct control *control, struct message *message)
 bool control_work(struct control *control)
 {
     struct message message;
+    if (!control->stirred)
+        return false;
+    control->stirred = false;
     bool did = access_work(control->access);
     control->module->counters.peers_refused = access_refused(control->access);
     for (int i = 0; i < 256; i++) { /* then the feed gets its turn */
@@ -278,6 +283,7 @@ bool control_work(struct control *control)
             take(control, &message);
         drop(&message);
     }
+    control->stirred |= did;
     return did;
 }
 
@@ -286,7 +292,9 @@ bool control_work(struct control *control)
 /* The work is done by control_work, which the loop calls before it waits. */
 static int on_readable(sd_event_source *source, int fd, uint32_t events, void *context)
 {
-    (void)source, (void)fd, (void)events, (void)context;
+    struct control *control = context;
+    (void)source, (void)fd, (void)events;
+    control->stirred = true;
     return 0;
 }
 
@@ -401,6 +409,7 @@ int control_open(struct module *module, struct control **ret, struct wps_error *
     if (!control)
         return wps_error_set(error, -ENOMEM, "out of memory");
     control->module = module;
+    control->stirred = true;
     TAILQ_INIT(&control->asks);
     wire_out_init(&control->out);
     if (module->options.control[0])
