@@ -171,8 +171,11 @@ static int on_feed(sd_event_source *source, int fd, uint32_t events, void *conte
     (void)source, (void)fd, (void)events;
     int n = drain(module);
     gather_count(&module->gather, (unsigned)n);
-    if (n < DRAIN)
+    if (n > 0 && n < DRAIN && module->gather.saturated) {
+        feed_doze(module->feed, true);
         gather_wait(&module->gather);
+        feed_doze(module->feed, false);
+    }
     return 0;
 }
 

@@ -108,7 +108,6 @@ static int try_feed(struct module *module, const char *name, struct wps_error *e
         .ring_kib = (unsigned)module->options.feed_buffer_kib,
         .poll_ms = (unsigned)module->options.poll_ms,
         .max_watched = (unsigned)module->options.max_processes,
-        .birth_delay_ms = (unsigned)module->options.settle_ms,
         .fd_end = module->fd_end,
     };
     int r = feed_open(name, &options, &module->feed, error);

@@ -212,6 +212,12 @@ void feed_check(struct feed *feed)
         feed->class->check(feed);
 }
 
+void feed_doze(struct feed *feed, bool dozes)
+{
+    if (feed->class->doze)
+        feed->class->doze(feed, dozes);
+}
+
 int feed_watch(struct feed *feed, uint32_t pid, uint64_t start_ns)
 {
     return feed->class->watch ? feed->class->watch(feed, pid, start_ns) : 0;

@@ -79,9 +79,7 @@ struct feed_options {
     unsigned ring_kib;         /* room for events not read yet, in KiB; 0: the feed's own default */
     unsigned poll_ms;          /* how often scans are wanted, milliseconds */
     unsigned max_watched; /* processes that may be watched at a time; 0: the feed's own default */
-    unsigned birth_delay_ms; /* how late a birth may be told while nothing else happens to anybody:
-                                a feed that can saves a wake-up by it; 0: it is told at once */
-    int fd_end;              /* what is held for long has to be below it (fd_budget.h); 0: any */
+    int fd_end;           /* what is held for long has to be below it (fd_budget.h); 0: any */
 };
 
 struct feed;
@@ -119,6 +117,12 @@ uint64_t feed_lost(const struct feed *feed);
  * -ENOLINK. Takes some microseconds. Drain soon: some feeds make themselves readable by it, and
  * wake other readers of the same kind, so do not let it follow from being woken by the feed. */
 void feed_check(struct feed *feed);
+
+/* True: the caller will look again by itself within a millisecond, so a feed that can wakes nobody
+ * meanwhile. Say it only behind a drain that took something and emptied the feed, and no longer
+ * than until the descriptor is waited for again: that it was readable is then still known to epoll,
+ * which looks whether it is. */
+void feed_doze(struct feed *feed, bool dozes);
 
 /* Asks to be told of one process, for feeds with FEED_WATCHES; nothing for the others.
  * `start_ns` is its creation, so that a pid used again is not taken for it. -ESRCH: it is gone, no

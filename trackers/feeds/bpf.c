@@ -79,6 +79,14 @@ static int bpf_drain(struct feed *feed, unsigned max, feed_sink *sink, void *con
     return bpf->cut && bpf->left > 0 ? -ENOLINK : (int)(feed->received - before);
 }
 
+/* That the mark is cleared has to be seen before the ring is looked at again (proctrack.bpf.c). */
+static void bpf_doze(struct feed *feed, bool dozes)
+{
+    struct bpf_feed *bpf = (struct bpf_feed *)feed;
+    __atomic_store_n(&bpf->object->bss->dozing, dozes, __ATOMIC_SEQ_CST);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 /* ---- whether it still is attached ---- */
 
 /* 0 where there is none, or something else took its descriptor. */
@@ -146,7 +154,6 @@ static int load(struct bpf_feed *bpf, const struct feed_options *options, struct
         return wps_error_system(error, -errno, "cannot open the BPF object");
     bpf->object->rodata->root_id = stat.st_ino; /* kernfs: the inode number is the cgroup's id */
     bpf->object->rodata->ns_inum = proc_pid_namespace();
-    bpf->object->rodata->birth_delay_ns = options->birth_delay_ms * UINT64_C(1000000);
     if (bpf->by_lineage)
         load_by_lineage(bpf);
     bpf_map__set_max_entries(bpf->object->maps.members,
@@ -174,19 +181,6 @@ static void unload(struct bpf_feed *bpf)
     proctrack_bpf__destroy(bpf->object);
     bpf->ring = NULL;
     bpf->object = NULL;
-}
-
-/* Before Linux 5.15 programs have no timers: each birth wakes the reader then. */
-static int load_what_works(struct bpf_feed *bpf, const struct feed_options *options,
-                           struct wps_error *error)
-{
-    struct feed_options plain = *options;
-    plain.birth_delay_ms = 0;
-    int r = load(bpf, options, error);
-    if (r == 0 || options->birth_delay_ms == 0)
-        return r;
-    unload(bpf);
-    return load(bpf, &plain, error);
 }
 
 static void bpf_close(struct feed *feed)
@@ -243,6 +237,7 @@ static const struct feed_class feed_bpf_by_lineage = {
     .close = bpf_close,
     .drain = bpf_drain,
     .check = bpf_check,
+    .doze = bpf_doze,
     .watch = bpf_watch,
     .trial = bpf_trial,
 };
@@ -259,7 +254,7 @@ static int bpf_open(const struct feed_options *options, struct feed **ret_feed,
     bpf->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
     /* libbpf tells of failures on stderr, which is not ours. */
     libbpf_print_fn_t before = libbpf_set_print(silent);
-    int r = load_what_works(bpf, options, error);
+    int r = load(bpf, options, error);
     libbpf_set_print(before);
     if (r < 0) {
         bpf_close(&bpf->feed);
@@ -277,4 +272,5 @@ const struct feed_class feed_bpf = {
     .drain = bpf_drain,
     .watch = bpf_watch,
     .check = bpf_check,
+    .doze = bpf_doze,
 };

@@ -16,6 +16,7 @@ struct feed_class {
     void (*close)(struct feed *feed); /* frees the struct too */
     int (*drain)(struct feed *feed, unsigned max, feed_sink *sink, void *context);
     void (*check)(struct feed *feed);                                 /* null: nothing to do */
+    void (*doze)(struct feed *feed, bool dozes);                      /* null: it wakes anyway */
     int (*watch)(struct feed *feed, uint32_t pid, uint64_t start_ns); /* null: nothing to do */
     void (*unwatch)(struct feed *feed, uint32_t pid);
     /* While a trial runs, our own children are told too; null: they are anyway. */

@@ -30,12 +30,7 @@ enum bpf_map_type_used {
     BPF_MAP_TYPE_RINGBUF = 27,
 };
 enum { BPF_F_NO_PREALLOC = 1 };
-enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2, BPF_RB_AVAIL_DATA = 0 };
-enum { CLOCK_MONOTONIC = 1 };
-
-struct bpf_timer {
-    __u64 opaque[2];
-} __attribute__((aligned(8)));
+enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 

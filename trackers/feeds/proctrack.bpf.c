@@ -12,8 +12,8 @@
  * Without a root that alone decides who is tracked. With one it tells whether somebody who moves to
  * elsewhere comes from below it, which the kernel does not say.
  *
- * A birth by itself is seldom news: most are followed by an exec at once. So it does not wake the
- * reader; what follows does, or a timer where nothing does.
+ * While its reader dozes, to gather what comes within a millisecond, nobody is woken: it looks by
+ * itself when that is over.
  */
 
 #include "kernel_types.h"
@@ -26,32 +26,16 @@
 #include "bpf_record.h"
 
 /* Set before loading. */
-const volatile __u64 root_id;        /* cgroup id of the root */
-const volatile bool by_lineage;      /* members are remembered, rather than told by their cgroup */
-const volatile __u32 ns_inum;        /* the reader's pid namespace; 0: the first one */
-const volatile __u64 birth_delay_ns; /* how long a birth may lie unread; 0: it wakes the reader */
+const volatile __u64 root_id;   /* cgroup id of the root */
+const volatile bool by_lineage; /* members are remembered, rather than told by their cgroup */
+const volatile __u32 ns_inum;   /* the reader's pid namespace; 0: the first one */
 
 /* Shared with the reader, who maps it. */
 __s32 root_level = -1;
 __s32 ns_level = -1; /* depth of that namespace: found at the first process that is in it */
 __u64 lost;
 bool forgetful; /* there was no room to remember a member */
-
-/* Births that lie in the ring without a wake-up, and the timer that sees to them. */
-__u32 unannounced;
-__u32 timer_runs;
-bool timer_is_made;
-
-struct delay {
-    struct bpf_timer timer;
-};
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 1);
-    __type(key, __u32);
-    __type(value, struct delay);
-} delays SEC(".maps");
+bool dozing;    /* the reader looks again by itself, soon */
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -234,58 +218,25 @@ static __always_inline void put_head(struct bpf_record *record, __u32 kind,
 
 /* ---- telling ---- */
 
-static __always_inline void put(struct bpf_record *record, __u64 size, __u64 flags)
+/* A record that nobody reads, since the ring wakes for a record only. Where there is no room for it
+ * the ring is full, and its reader, which is about to look, finds what filled it. */
+static __noinline void wake(void)
 {
-    if (bpf_ringbuf_output(&ring, record, size, flags))
-        __sync_fetch_and_add(&lost, 1);
-}
-
-/* Of itself the ring wakes a reader only where it had read all that was before the record: not
- * where a birth lies before it that nobody was woken for. */
-static __always_inline void send(struct bpf_record *record, __u64 size)
-{
-    bool hidden = unannounced && __sync_lock_test_and_set(&unannounced, 0);
-    put(record, size, hidden ? BPF_RB_FORCE_WAKEUP : 0);
-}
-
-static int on_delay_over(void *map, __u32 *key, struct delay *delay)
-{
-    __sync_lock_test_and_set(&timer_runs, 0); /* a birth from here on starts it again */
-    if (bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) == 0)
-        return 0;
-    /* The ring wakes for a record only; a discarded one is read by nobody. Where there is no room
-     * for it the ring is full, and its reader was woken by what filled it. */
     void *record = bpf_ringbuf_reserve(&ring, sizeof(__u64), 0);
     if (record)
         bpf_ringbuf_discard(record, BPF_RB_FORCE_WAKEUP);
-    return 0;
 }
 
-static __always_inline void start_delay(void)
+/* The reader that stops dozing clears the mark first and looks into the ring then; here the record
+ * is put in first and the mark looked at then. So one of both sees what the other did. */
+static __always_inline void send(struct bpf_record *record, __u64 size)
 {
-    __u32 zero = 0;
-    struct delay *delay = bpf_map_lookup_elem(&delays, &zero);
-    if (!delay || __sync_lock_test_and_set(&timer_runs, 1))
-        return;
-    if (!timer_is_made) { /* where two are here at once the second finds it made */
-        bpf_timer_init(&delay->timer, &delays, CLOCK_MONOTONIC);
-        bpf_timer_set_callback(&delay->timer, on_delay_over);
-        timer_is_made = true;
-    }
-    bpf_timer_start(&delay->timer, birth_delay_ns, 0);
-}
-
-/* Where the reader is behind it is awake, or about to be, and reads this too. */
-static __always_inline void send_birth(struct bpf_record *record, __u64 size)
-{
-    if (birth_delay_ns == 0 || bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) != 0) {
-        put(record, size, 0);
-        return;
-    }
-    unannounced = 1; /* for what is sent before this is in the ring */
-    put(record, size, BPF_RB_NO_WAKEUP);
-    unannounced = 1; /* for what is sent behind that */
-    start_delay();
+    volatile bool *mark = &dozing;
+    bool quietly = *mark;
+    if (bpf_ringbuf_output(&ring, record, size, quietly ? BPF_RB_NO_WAKEUP : 0))
+        __sync_fetch_and_add(&lost, 1);
+    else if (quietly && !*mark)
+        wake();
 }
 
 /* ---- births, programs, ends, moves ---- */
@@ -302,7 +253,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
     put_head(&record, BPF_RECORD_FORK, child);
     record.creator = pid_of(parent);
     put_places(&record, cgroup);
-    send_birth(&record, sizeof record);
+    send(&record, sizeof record);
     return 0;
 }
 
