@@ -327,9 +327,8 @@ static void bury(struct module *module, struct process *process)
         lives_missed(module, process);
 }
 
-void lives_on_facts(struct tracker_op *op, void *context)
+void lives_answered(struct module *module, const struct tracker_op *op)
 {
-    struct module *module = context;
     struct process *process = registry_process(&module->registry, op->pid);
     const struct process_facts *facts = op->result == 0 ? &op->facts.items[0] : NULL;
     if (process && process->ask == op->tag) {
@@ -349,7 +348,6 @@ void lives_on_facts(struct tracker_op *op, void *context)
             lives_drive(module, process, &news);
         }
     }
-    tracker_op_free(op);
 }
 
 int lives_on_settle_timer(sd_event_source *source, uint64_t now_us, void *context)

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "plugin/lives.h"
 #include "plugin/publish.h"
+#include "plugin/questions.h"
 #include "plugin/scan.h"
 #include "plugin/setup.h"
 #include "plugin/snapshot.h"
@@ -135,6 +136,7 @@ static int drain(struct module *module)
         return 0;
     }
     note_loss(module);
+    questions_go_on(module);
     if (module->counters.feed_events != events)
         scan_when_active(module);
     return n;

@@ -9,6 +9,7 @@
 #include "plugin/escapees.h"
 #include "plugin/lives_impl.h"
 #include "plugin/publish.h"
+#include "plugin/questions.h"
 #include "plugin/waits.h"
 
 enum { READ_MS = 250 }; /* how long a process's command is waited for */
@@ -143,35 +144,16 @@ bool lives_knows_places(const struct module *module)
     return feed_traits(module->feed) & FEED_TELLS_PLACES;
 }
 
-/* Whose facts are asked for is named by value; the answer finds the process again, or nobody. */
-struct tracker_op *lives_question(struct module *module, uint32_t pid)
-{
-    struct tracker_op *op = tracker_op_new(module->tracker, TRACKER_FACTS, lives_on_facts, module);
-    if (!op) {
-        module->counters.out_of_memory++;
-        return NULL;
-    }
-    op->pid = pid;
-    op->wanted = FACTS_ARGV;
-    if (tracker_traits(module->tracker) & TRACKER_HAS_PLACES && !lives_knows_places(module))
-        op->wanted |= FACTS_CGROUP;
-    return op;
-}
-
 static void ask(struct module *module, struct process *process)
 {
     bool first = TAILQ_EMPTY(&module->reading);
-    struct tracker_op *op = lives_question(module, process->pid);
     untime(module, process);
     process->ask = ++module->last_ask;
     process->due_ns = monotonic_ns() + READ_MS * NS_PER_MS;
     TAILQ_INSERT_TAIL(&module->reading, process, timed);
     if (first)
         lives_set_timer(module->read_timer, process->due_ns);
-    if (!op)
-        return; /* then its deadline tells it without */
-    op->tag = process->ask;
-    tracker_op_submit(module->workers, op);
+    questions_put(module, process);
 }
 
 /* ---- actions ---- */
@@ -242,6 +224,7 @@ void lives_forget(struct module *module, struct process *process, bool told)
 {
     feed_unwatch(module->feed, process->pid);
     untime(module, process);
+    questions_drop(module, process);
     free_children(module, process);
     struct process *child;
     LIST_FOREACH (child, &process->children, sibling)

@@ -50,7 +50,6 @@ void lives_take_guess(struct module *module, struct process *process, struct tex
 void lives_decide_started(struct process *process);
 
 bool lives_knows_places(const struct module *module);
-struct tracker_op *lives_question(struct module *module, uint32_t pid);
 void lives_set_timer(sd_event_source *source, uint64_t due_ns);
 
 /* ---- births.c ---- */
@@ -82,7 +81,7 @@ void lives_join(struct module *module, const struct feed_event *event, struct sc
 
 /* ---- found.c ---- */
 
-/* The answer to lives_question. */
-void lives_on_facts(struct tracker_op *op, void *context);
+/* The answer to a question (questions.h), which stays the caller's. */
+void lives_answered(struct module *module, const struct tracker_op *op);
 
 #endif

@@ -30,6 +30,7 @@
 #include "plugin/outside.h"
 #include "plugin/overview.h"
 #include "plugin/publish.h"
+#include "plugin/questions.h"
 #include "plugin/removers.h"
 #include "plugin/scan.h"
 #include "plugin/setup.h"
@@ -122,6 +123,7 @@ static void init_lists(struct module *module)
     registry_init(&module->registry);
     TAILQ_INIT(&module->settling);
     TAILQ_INIT(&module->reading);
+    questions_init(module);
     TAILQ_INIT(&module->freed);
     TAILQ_INIT(&module->marked);
     TAILQ_INIT(&module->marked_late);
@@ -242,6 +244,7 @@ static void run(struct module *module)
         }
         if (control_work(module->control))
             wait_us = 0; /* there may be more, and ZeroMQ will not tell again */
+        questions_go_on(module);
         watch_workers(module);
         int r = sd_event_run(module->event, wait_us);
         if (r < 0) {

@@ -97,6 +97,8 @@ struct module {
     } ends[ENDS_KEPT]; /* the newest ends, by pid: /proc shows them as alive for a moment longer */
     TAILQ_HEAD(, process) freed; /* whose parent was told */
     uint64_t last_ask;
+    TAILQ_HEAD(, process) unasked; /* questions.h: who waits for its turn to be asked about */
+    unsigned n_asked;              /* questions that are with the workers */
     struct stranger *strangers; /* strangers.h */
     struct relative *relatives;
     struct outsider *outsiders; /* processes in no block that are parents of members: lives.c */

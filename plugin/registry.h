@@ -42,6 +42,7 @@ struct process {
     LIST_ENTRY(process) sibling;
     TAILQ_ENTRY(process) in_block; /* in the order of their births */
     TAILQ_ENTRY(process) timed;    /* while it settles or is read: in the list of those */
+    TAILQ_ENTRY(process) in_unasked;
     TAILQ_ENTRY(process) freed;    /* while its parent was told and it is to be told next */
 
     uint32_t pid;
@@ -67,6 +68,7 @@ struct process {
     bool leader_left;    /* its first thread ended; counted as `threads` is */
     bool has_outsider;   /* its parent is outside, and noted: lives.c */
     uint64_t late_ask;   /* number of a question that was given up: its answer still tells news */
+    bool unasked;        /* it waits for its turn to be asked about (questions.h) */
     bool joined;         /* came in from outside: its end may have been before that */
     bool orphaned;       /* first seen with a foster parent outside of the block */
     bool started_open;   /* `started` waits for its parent's command */

@@ -82,7 +82,7 @@ void facts_clear(struct process_facts *facts)
 int facts_list_add(struct facts_list *list, struct process_facts *facts)
 {
     if (list->n == list->room) {
-        size_t room = list->room ? list->room * 2 : 16;
+        size_t room = list->room ? list->room * 2 : 1;
         struct process_facts *items = realloc(list->items, room * sizeof *items);
         if (!items) {
             facts_clear(facts);
