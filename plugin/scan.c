@@ -16,6 +16,7 @@
 #include "plugin/snapshot.h"
 
 enum {
+    MANY = 256,        /* members: where that many are known, who did not move need not be read */
     TELL_MS = 100,     /* how long the feed may take to tell of an end that a scan saw */
     HELD_UP_MS = 2000, /* a scan that takes longer is held up by a process that cannot be read */
 };
@@ -172,6 +173,17 @@ void scan_end_all(struct module *module, struct block *block)
     }
 }
 
+/* Of those who were found where they are known to be, nothing was read. */
+static void see_unmoved(struct module *module, const struct block *block,
+                        const struct tracker_op *op)
+{
+    for (size_t i = 0; i < op->n_pids; i++) {
+        struct process *process = member(module, block, op->pids[i]);
+        if (process)
+            process->scan_mark = module->scan_mark;
+    }
+}
+
 void scan_apply(struct module *module, struct block *block, const struct tracker_op *op)
 {
     const struct facts_list list = op->facts;
@@ -183,6 +195,7 @@ void scan_apply(struct module *module, struct block *block, const struct tracker
         qsort(list.items, list.n, sizeof *list.items, by_start);
     for (size_t i = 0; i < list.n; i++)
         see(module, block, op, i);
+    see_unmoved(module, block, op);
     if (!snapshot_is_needed(module)) {
         miss_others(module, block, op->began_ns);
         return;
@@ -262,7 +275,7 @@ static void on_scan(struct tracker_op *op, void *context)
         end_scan(module, block);
 }
 
-void scan_block(struct module *module, struct block *block)
+static void scan_one(struct module *module, struct block *block, bool for_moves)
 {
     if (block->state == BLOCK_MAKING || !(tracker_traits(module->tracker) & TRACKER_TRACKS))
         return;
@@ -275,7 +288,8 @@ void scan_block(struct module *module, struct block *block)
         return;
     }
     struct tracker_op *op = tracker_op_new(module->tracker, TRACKER_SCAN, on_scan, module);
-    if (!op) {
+    if (!op || (for_moves && snapshot_give_block(block, op) < 0)) {
+        tracker_op_free(op);
         module->counters.out_of_memory++;
         return;
     }
@@ -286,6 +300,11 @@ void scan_block(struct module *module, struct block *block)
     op->tag = ++block->scan;
     block->scan_again = false;
     tracker_op_submit(module->workers, op);
+}
+
+void scan_block(struct module *module, struct block *block)
+{
+    scan_one(module, block, false);
 }
 
 /* The next one leaves the process out that holds this one up. */
@@ -311,6 +330,14 @@ uint64_t scan_next(const struct module *module, const struct block *block)
     return (snapshot_is_needed(module) ? module->scan : block->scan) + 1;
 }
 
+/* Nobody is in it by the kernel's own count. Somebody else may wait for that count to change, and
+ * would not be told of it any more. */
+static bool is_vacant(const struct block *block)
+{
+    return block->n_processes == 0 && !block->watch && block->watch_fd >= 0 &&
+           tracker_is_empty(block->watch_fd);
+}
+
 void scan_all(struct module *module)
 {
     struct block *block, *next;
@@ -319,7 +346,8 @@ void scan_all(struct module *module)
         return;
     }
     HASH_ITER (by_id, module->registry.blocks, block, next)
-        scan_block(module, block);
+        if (!is_vacant(block))
+            scan_block(module, block);
 }
 
 void scan_active(struct module *module)
@@ -332,7 +360,7 @@ void scan_active(struct module *module)
     }
     HASH_ITER (by_id, module->registry.blocks, block, next) {
         if (block->active)
-            scan_block(module, block);
+            scan_one(module, block, block->n_processes >= MANY);
         block->active = false;
     }
 }

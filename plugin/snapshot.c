@@ -25,24 +25,22 @@ static size_t count_places(const struct module *module)
 }
 
 /* Each sub-scope is given its number. */
-static void fill_places(const struct module *module, struct known *known)
+static void add_places(const struct block *block, struct known *known)
 {
-    struct block *block, *next;
     struct scope *scope;
-    HASH_ITER (by_id, module->registry.blocks, block, next)
-        SLIST_FOREACH (scope, &block->scopes, in_block) {
-            scope->number = (uint32_t)known->n_places;
-            strcpy(known->places[known->n_places].block, block->id);
-            strcpy(known->places[known->n_places].scope, scope->name);
-            known->places[known->n_places].base = strcmp(scope->name, SUBSCOPE_DEFAULT) == 0;
-            known->n_places++;
-        }
+    SLIST_FOREACH (scope, &block->scopes, in_block) {
+        scope->number = (uint32_t)known->n_places;
+        strcpy(known->places[known->n_places].block, block->id);
+        strcpy(known->places[known->n_places].scope, scope->name);
+        known->places[known->n_places].base = strcmp(scope->name, SUBSCOPE_DEFAULT) == 0;
+        known->n_places++;
+    }
 }
 
-static void fill_members(const struct module *module, struct known *known)
+static void add_members(const struct block *block, struct known *known)
 {
-    struct process *process, *next;
-    HASH_ITER (by_pid, module->registry.processes, process, next)
+    const struct process *process;
+    TAILQ_FOREACH (process, &block->processes, in_block)
         if (!process->ended_ns)
             known->members[known->n_members++] = (struct known_member){
                 .pid = process->pid,
@@ -50,17 +48,35 @@ static void fill_members(const struct module *module, struct known *known)
                 .rough = process->start_is_rough,
                 .place = process->scope->number,
             };
-    known_sort(known);
 }
 
 static struct known *make(const struct module *module)
 {
+    const struct block *block, *next;
     struct known *known = known_new(count_places(module), registry_n_processes(&module->registry));
     if (!known)
         return NULL;
-    fill_places(module, known);
-    fill_members(module, known);
+    HASH_ITER (by_id, module->registry.blocks, block, next) {
+        add_places(block, known);
+        add_members(block, known);
+    }
+    known_sort(known);
     return known;
+}
+
+int snapshot_give_block(const struct block *block, struct tracker_op *op)
+{
+    const struct scope *scope;
+    size_t n = 0;
+    SLIST_FOREACH (scope, &block->scopes, in_block)
+        n++;
+    op->known = known_new(n, block->n_processes);
+    if (!op->known)
+        return -ENOMEM;
+    add_places(block, op->known);
+    add_members(block, op->known);
+    known_sort(op->known);
+    return 0;
 }
 
 int snapshot_hold(struct module *module, struct known **ret)

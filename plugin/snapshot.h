@@ -19,6 +19,11 @@ int snapshot_hold(struct module *module, struct known **ret);
  * one. -ENOMEM. */
 int snapshot_give(struct module *module, struct tracker_op *op);
 
+/* Gives `op` what the registry knows of this block now, however the tracker has its members.
+ * -ENOMEM.
+ */
+int snapshot_give_block(const struct block *block, struct tracker_op *op);
+
 /* The registry's sub-scope that a fact of a scan is in; null: its block is gone. */
 struct scope *snapshot_scope(struct module *module, const struct tracker_op *op, uint32_t place);
 

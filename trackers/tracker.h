@@ -133,9 +133,11 @@ struct tracker_op {
     bool wants_roots;       /* CREATE: who is a root is read, too */
     bool is_watched;        /* CREATE: no watch_fd is wanted */
     int fd_end; /* CREATE, WATCH: watch_fd has to be below it, else -EMFILE; 0: any (fd_budget.h) */
-    unsigned n_new;      /* CREATE: the owner's, untouched */
-    uint64_t tag, life;  /* the owner's, untouched */
-    struct known *known; /* SCAN, KILL without places: what the owner knows; held until the end */
+    unsigned n_new;     /* CREATE: the owner's, untouched */
+    uint64_t tag, life; /* the owner's, untouched */
+    /* SCAN, KILL without places: what the owner knows, held until the end. SCAN with places, where it
+     * is given: who is still where it is known to be is told by its pid alone. */
+    struct known *known;
     bool strays; /* KILL without places: strays too, whose tags are read, which can hang; and wait a
                     little for the end of all */
 
@@ -150,7 +152,7 @@ struct tracker_op {
     struct root_mark *roots; /* CREATE: lives that were roots, over ones too; owned */
     size_t n_roots;
     bool root_unmarked; /* ASSIGN: the next broker will not know of this root */
-    uint32_t *pids;     /* SIGNAL: who was signalled; owned */
+    uint32_t *pids;     /* SIGNAL: who was signalled; SCAN: who is where it is known to be; owned */
     size_t n_pids;
     struct facts_list facts; /* ASSIGN: itself first, then descendants; SCAN, FACTS: who is there */
     uint64_t began_ns;       /* SCAN: CLOCK_BOOTTIME when it began */

@@ -19,6 +19,10 @@ from blackbox.wire import DEADLINE
 #: A shell that is ready, and then makes such children one by one.
 FORKS = "echo '{{\"what\":\"ready\"}}'; i=0; while [ $i -lt {n} ]; do sleep 1000 & i=$((i+1)); sleep 0.01; done; wait"
 
+CROWD_SIZE = 300
+#: A shell with so many children, which is ready when all are there.
+CROWD = f"i=0; while [ $i -lt {CROWD_SIZE} ]; do sleep 1000 & i=$((i+1)); done; echo '{{\"what\":\"ready\"}}'; wait"
+
 
 class EscapeCase(SystemCase):
     """A canary that has no tag lives through every test."""
@@ -283,6 +287,18 @@ class Moved(EscapeCase):
         self.assertEqual(self.control("stats")["gauges"]["escaped"], 1)
         odds[2].finish()
         block.watch.until(lambda: self.confidence(block)[0] == "high", "none is left")
+
+    def test_one_of_a_crowd_is_missed_too(self) -> None:
+        """Where many are known a scan does not read all of them again."""
+        block = self.block()
+        crowd = self.member(block, argv=["/bin/sh", "-c", CROWD])
+        sleepers = sorted(programs.children(crowd.pid))
+        self.assertEqual(len(sleepers), CROWD_SIZE)
+        for pid in sleepers:
+            block.watch.until_added(pid)
+        self.escape(block, sleepers[7])
+        self.assertEqual(set(block.listed()), {crowd.pid, *sleepers} - {sleepers[7]})
+        os.kill(sleepers[7], signal.SIGKILL)
 
     def test_a_removal_names_it_and_goes_on_without_it(self) -> None:
         block = self.block()

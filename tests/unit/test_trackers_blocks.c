@@ -57,6 +57,7 @@ struct tracker_op *operate(enum tracker_op_kind kind, const char *block, const c
         op->client_uid = more->client_uid;
         op->root = more->root;
         op->wants_roots = more->wants_roots;
+        op->known = known_hold(more->known);
     }
     tracker_op_submit(workers, op);
     uint64_t deadline = clock_ms() + PATIENCE_MS;

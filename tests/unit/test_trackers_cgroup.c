@@ -300,6 +300,45 @@ Test(cgroup, a_scan_finds_who_is_in_a_cgroup_that_a_member_made)
     tracker_op_free(op);
 }
 
+/* What is known: each of them in the sub-scope of that number. */
+static struct known *known_of(const char *const *scopes, size_t n_scopes, struct odd *const *odds,
+                              const uint32_t *places, size_t n)
+{
+    struct known *known = known_new(n_scopes, n);
+    cr_assert(known);
+    for (size_t i = 0; i < n_scopes; i++) {
+        strcpy(known->places[i].block, "one");
+        strcpy(known->places[i].scope, scopes[i]);
+    }
+    for (size_t i = 0; i < n; i++)
+        known->members[i].pid = (uint32_t)odds[i]->pid, known->members[i].place = places[i];
+    known->n_places = n_scopes;
+    known->n_members = n;
+    known_sort(known);
+    return known;
+}
+
+Test(cgroup, a_scan_reads_only_those_who_are_not_where_they_are_known_to_be)
+{
+    create("one", "main");
+    create("one", "bg/7");
+    struct odd *stays = hold_in("one", "main"), *moved = hold_in("one", "bg/7");
+    struct odd *gone = hold_in("one", "main"), *new = hold_in("one", "main");
+    struct odd *const odds[] = {stays, moved, gone};
+    const uint32_t places[] = {0, 0, 0};
+    const char *const scopes[] = {"main", "bg/7"};
+    struct tracker_op more = {.known = known_of(scopes, 2, odds, places, 3)};
+    cr_assert_eq(cgroupfs_move(tracker_root_path(tracker), (uint32_t)gone->pid), 0);
+    struct tracker_op *op = operate(TRACKER_SCAN, "one", "", 0, &more);
+    cr_assert_eq(op->result, 0, "%s", op->error.message);
+    cr_assert_eq(op->n_pids, 1);
+    cr_assert_eq(op->pids[0], (uint32_t)stays->pid);
+    cr_assert_eq(op->facts.n, 2);
+    cr_assert(holds(op, (uint32_t)moved->pid) && holds(op, (uint32_t) new->pid));
+    tracker_op_free(op);
+    known_drop(&more.known);
+}
+
 Test(cgroup, a_scan_of_nobody_and_of_no_block_finds_nobody)
 {
     create("one", "main");
