@@ -27,8 +27,8 @@ BEFORE = 100
 #: However many rounds: a thread more, a table one size up.
 MORE_BLOCKS = 30
 MORE_HEAP_BYTES = 32 << 10
-#: However many rounds: pages that the allocator keeps.
-MORE_RSS_BYTES = 4 << 20
+#: However many rounds: what thirteen workers more keep of their arenas.
+MORE_RSS_BYTES = 8 << 20
 
 
 COUNTED = struct.Struct("qqq")  # pid, blocks, bytes
