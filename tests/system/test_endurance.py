@@ -115,7 +115,7 @@ class Endurance(SystemCase):
     def test_nothing_grows_with_the_rounds(self) -> None:
         for number in range(BEFORE):
             self.one_round(number)
-        before = self.held()
+        before = self.at_rest()
         print(f"        before: {before}\n        since then, at each tenth:", file=sys.stderr)
         for number in range(BEFORE, BEFORE + ROUNDS):
             self.one_round(number)
@@ -127,6 +127,20 @@ class Endurance(SystemCase):
             print(f"        after: {self.held()}", file=sys.stderr, flush=True)
         if self.counted is not None:  # else what was freed is kept for a while
             self.assertLess(self.held().rss_bytes - before.rss_bytes, MORE_RSS_BYTES)
+
+    def at_rest(self) -> Held:
+        """When the last round is over: nothing is being done, and what is held stays the same."""
+        seen = [self.held()]
+
+        def is_at_rest() -> bool:
+            seen.append(self.held())
+            return not self.busy(seen[-1]) and seen[-1].heap == seen[-2].heap
+        programs.wait_for(is_at_rest, "the last round is over")
+        return seen[-1]
+
+    @staticmethod
+    def busy(now: Held) -> list[str]:
+        return [name for name in ("blocks", "processes", "jobs_pending") if now.gauges[name]]
 
     def tell(self, before: Held) -> None:
         """In the middle of things: what the last round used may be there yet."""
@@ -140,8 +154,7 @@ class Endurance(SystemCase):
         now = self.held()
         grown = [name for name in ("descriptors", "cgroups", "dying", "threads")
                  if getattr(now, name) > getattr(before, name)]
-        busy = [name for name in ("blocks", "processes", "jobs_pending") if now.gauges[name]]
-        return not (grown or busy) and self.is_flat(before.heap, now.heap)
+        return not (grown or self.busy(now)) and self.is_flat(before.heap, now.heap)
 
     @staticmethod
     def is_flat(before: Heap | None, now: Heap | None) -> bool:
