@@ -66,8 +66,8 @@ class Endurance(SystemCase):
         cls.addClassCleanup(directory.cleanup)
         cls.counted = pathlib.Path(directory.name) / "heap"
         cls.counted.write_bytes(bytes(COUNTED.size))
-        cls.environment = {"LD_PRELOAD": os.environ["PROCTRACK_COUNT_HEAP"],
-                           "COUNT_HEAP_FILE": str(cls.counted)}
+        cls.broker_environment = {"LD_PRELOAD": os.environ["PROCTRACK_COUNT_HEAP"],
+                                  "COUNT_HEAP_FILE": str(cls.counted)}
 
     def heap(self) -> Heap | None:
         if self.counted is None:
