@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -76,10 +77,20 @@ static bool may_have_threads(void)
     return code == 0;
 }
 
+/* glibc gives a large block back to the system when it is freed, and takes the largest ever freed
+ * for the least that is large from then on. After one look at a full machine each worker's arena
+ * would keep megabytes. Said to be what it is at first, it stays so (mallopt(3), M_MMAP_THRESHOLD);
+ * and so does how much of the end of an arena is kept. */
+static void give_large_blocks_back(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 128 << 10);
+}
+
 static int serve(struct arguments *arguments, struct config *config)
 {
     struct wps_error error;
     struct broker *broker;
+    give_large_blocks_back();
     if (!may_have_threads())
         return BROKER_FAILED;
     int result = broker_new(&broker, config, read_config, arguments, &error);

@@ -108,15 +108,15 @@ static bool is_ipv6(const struct listening_port *port)
 }
 
 /* "3000 8080"; in detail with addresses: "127.0.0.1:3000 [::1]:3000". */
-static char *ports_text(const struct process_detail_view *view, bool detail)
+static char *ports_text(const struct listening_port *ports, size_t n_ports, bool detail)
 {
     char *string = NULL;
     size_t size;
     FILE *to = open_memstream(&string, &size);
     if (!to)
         return NULL;
-    for (size_t i = 0; i < view->n_ports; i++) {
-        const struct listening_port *port = &view->ports[i];
+    for (size_t i = 0; i < n_ports; i++) {
+        const struct listening_port *port = &ports[i];
         if (!detail && i > 0 && port->port == port[-1].port)
             continue; /* on another address */
         fputs(i ? " " : "", to);
@@ -136,7 +136,7 @@ static int set_detail(struct tree *tree, size_t i)
     if (result < 0)
         return result;
     _cleanup_free_ struct listening_port *ports = view.ports;
-    _cleanup_free_ char *listening = ports_text(&view, tree->detail);
+    _cleanup_free_ char *listening = ports_text(ports, view.n_ports, tree->detail);
     if (!listening)
         return -ENOMEM;
     result = set_foreign(tree, i, PORTS, text_of(listening));

@@ -113,7 +113,7 @@ Test(event_queue, bytes_are_a_limit_too)
 {
     struct event_queue *queue = queue_of(1000, 2000);
     size_t events, bytes;
-    int n = 0;
+    size_t n = 0;
     while (put(queue, "an event with a name of some length", NULL) == 0)
         n++;
     event_queue_fill(queue, &events, &bytes);

@@ -10,7 +10,7 @@ import unittest
 
 import zmq
 
-from wpsd import DEADLINE, FIXTURES, WPSD, BrokerTest, fixture
+from wpsd import DEADLINE, FIXTURES, SANITIZED, WPSD, BrokerTest, fixture
 
 # What cannot be loaded or opened, and a piece of the sentence that says why.
 UNLOADABLE = {
@@ -24,6 +24,11 @@ UNLOADABLE = {
     "unknown_flags": "flags 0x4",
     "open_fails": "the moon is not full",
 }
+
+
+def resident_bytes(pid):
+    with open(f"/proc/{pid}/statm", encoding="ascii") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 class Lives(BrokerTest):
@@ -108,6 +113,15 @@ class Lives(BrokerTest):
             self.assertIn(state, ("waiting", "opening", "opened"))
         self.assertEqual(broker.end(), 5)
         self.assertIn("still starting", broker.log())
+
+    @unittest.skipIf(SANITIZED, "the sanitizers' allocator keeps what was freed")
+    def test_large_blocks_that_its_threads_freed_go_back_to_the_system(self):
+        broker = self.broker("--plugin", fixture("large_blocks"))
+        sub = self.subscribe(broker, "memory")
+        before = resident_bytes(broker.process.pid)
+        broker.signal(signal.SIGHUP)
+        freed = self.next_event(sub)[1]["data"]
+        self.assertLess(resident_bytes(broker.process.pid) - before, freed / 4)
 
 
 class Failures(BrokerTest):

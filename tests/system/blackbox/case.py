@@ -30,6 +30,7 @@ class SystemCase(unittest.TestCase):
 
     options: dict[str, object] = {}  # plugin options of this class
     wpsd: dict[str, object] = {}  # and those of the broker
+    broker_environment: dict[str, str] = {}  # and what it has besides ours
     broker: Broker
     _ids = itertools.count(1)
 
@@ -40,7 +41,7 @@ class SystemCase(unittest.TestCase):
             _refusals[feed] = describe_feed(feed)
         if feed is not None and _refusals[feed] is not None:
             raise unittest.SkipTest(f"feed {feed} does not work here: {_refusals[feed]}")
-        cls.broker = Broker(feed=feed, wpsd=cls.wpsd, **cls.options)
+        cls.broker = Broker(feed=feed, wpsd=cls.wpsd, environment=cls.broker_environment, **cls.options)
         cls.addClassCleanup(cls._end_broker)
         cls.broker.start()
         described = cls.broker.control("describe")
@@ -59,7 +60,8 @@ class SystemCase(unittest.TestCase):
     def setUp(self) -> None:
         if not self.broker.is_alive():
             self.broker.destroy()
-            type(self).broker = Broker(feed=feed_wanted(), wpsd=self.wpsd, **self.options)
+            type(self).broker = Broker(feed=feed_wanted(), wpsd=self.wpsd, environment=self.broker_environment,
+                                       **self.options)
             self.broker.start()
         self.addCleanup(self._check_broker)
         self.addCleanup(self._take_away_processes)
