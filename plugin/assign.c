@@ -39,13 +39,25 @@ bool assign_runs(const struct module *module, const struct block *block)
     return false;
 }
 
-static bool is_assigned_root(const struct module *module, const struct block *block, uint32_t pid)
+static const struct assignment *under_way(const struct module *module, const struct block *block,
+                                          uint32_t pid)
 {
-    struct assignment *assignment;
+    const struct assignment *assignment;
     LIST_FOREACH (assignment, &module->assignments, link)
         if (assignment->block == block && assignment->pid == pid)
-            return assignment->root;
-    return false;
+            return assignment;
+    return NULL;
+}
+
+bool assign_runs_for(const struct module *module, const struct block *block, uint32_t pid)
+{
+    return under_way(module, block, pid) != NULL;
+}
+
+static bool is_assigned_root(const struct module *module, const struct block *block, uint32_t pid)
+{
+    const struct assignment *assignment = under_way(module, block, pid);
+    return assignment && assignment->root;
 }
 
 /* True at its first sight alone. */
