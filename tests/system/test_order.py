@@ -208,8 +208,10 @@ class Block(unittest.TestCase):
         self.illegal(block().list(), block().list(0, 1), history().ensure(True).list(0))
 
     def test_a_process_is_assigned_once(self) -> None:
-        self.legal(block().assign(0, 0))
-        self.illegal(block().assign(0, 1), history().ensure(True).assign(0, 0))
+        self.legal(block().assign(0, 0), block().kill().assign(0, 0),
+                   block().kill().assign(0, 0, during=(3, 6)).list(during=(4, 5)))
+        self.illegal(block().assign(0, 1), history().ensure(True).assign(0, 0),
+                     block().kill().list().assign(0, 0))
 
     def test_nobody_is_assigned_where_there_is_no_block(self) -> None:
         self.legal(history().assign(0, "no_such_block"), block().remove().assign(1, "no_such_block"))

@@ -89,7 +89,7 @@ class BlockModel:
 
     def steps(self, call: Call) -> int:
         both = call.name == "remove" and call.reply["ok"] or call.name == "assign" and \
-            (call.reply.get("assigned") == 1 or call.reply.get("errorcode") == "no_such_process")
+            (call.reply.get("assigned") in (0, 1) or call.reply.get("errorcode") == "no_such_process")
         return 2 if both else 1
 
     def after(self, state: State, number: int, call: Call, step: int) -> Iterable[State]:
@@ -109,11 +109,13 @@ class BlockModel:
         process = state.processes[call.argument]
         if call.reply.get("errorcode") == "no_such_block":
             return [] if state.takes_in else [state]
-        if call.reply.get("assigned") == 0:
-            is_there = process.fate in (MEMBER, DOOMED) or process.joining
-            return [state.at(call)] if state.takes_in and is_there else []
         if self.steps(call) == 1:
             return []
+        if call.reply.get("assigned") == 0:
+            if step == 0:
+                return [state] if state.takes_in and process.fate != GONE else []
+            was_there = process.fate in (MEMBER, DOOMED, GONE) or process.joining
+            return [state.at(call)] if was_there else []
         if step == 0:
             joining = state.put(call.argument, process._replace(joining=process.joining + 1))
             return [joining] if state.takes_in else []
