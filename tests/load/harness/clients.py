@@ -14,6 +14,9 @@ import msgpack
 import zmq
 
 SLEEPERS = 3  # in a block of a client's own
+#: Of so many clients one makes blocks. Each process that is assigned holds up all forks of the machine for
+#: milliseconds: the kernel moves it behind a grace period.
+MAKERS = 10
 DEADLINE = 60.0
 
 Life = Generator[tuple[str, dict[str, Any]], dict[str, Any], None]
@@ -24,7 +27,7 @@ class World(NamedTuple):
     leaf: str
     blocks: list[str]
     pace: float  # requests a second and client
-    count: int
+    clients: int
     seed: int
 
 
@@ -37,7 +40,7 @@ class Client:
         self.waits = False
         self._world = world
         self._chance = random.Random(world.seed * 1000 + number)
-        self._life = self._make() if number % 3 == 0 else self._read()
+        self._life = self._make() if number % MAKERS == 0 else self._read()
         self._next = next(self._life)
         self._reqid = 0
         self._began = 0.0
@@ -93,7 +96,7 @@ class Client:
         while True:
             told = yield "ensure_tracker", block | {"scope": "main"}
             assert told["created"], told
-            self._pids = [os.posix_spawn(self._world.leaf, [self._world.leaf, "wait", "0", "own"], {})
+            self._pids = [os.posix_spawn(self._world.leaf, [self._world.leaf, "wait", "0", "own"], os.environ)
                           for _ in range(SLEEPERS)]
             for number, pid in enumerate(self._pids):
                 told = yield "assign_process", block | {"pid": pid, "scope": f"bg/{number}"}
@@ -129,7 +132,7 @@ class Client:
 class Clients:
     def __init__(self, world: World) -> None:
         context = zmq.Context()
-        self._clients = [Client(number, context, world) for number in range(world.count)]
+        self._clients = [Client(number, context, world) for number in range(world.clients)]
         self._poller = zmq.Poller()
         self._by_socket = {client.socket: client for client in self._clients}
         for socket in self._by_socket:
@@ -148,7 +151,7 @@ class Clients:
                 if not client.waits and client.due <= now:
                     client.send()
             timeout_s = min([timeout_s] + [client.due - now for client in self._clients if not client.waits])
-        ready = {of for of, _ in self._poller.poll(max(0, timeout_s) * 1000)}
+        ready = {of for of, _ in self._poller.poll(int(max(0.0, timeout_s) * 1000))}
         for socket in ready & self._by_socket.keys():
             self.took_ms.append(self._by_socket[socket].take())
         late = [client.number for client in self._clients if client.is_overdue()]

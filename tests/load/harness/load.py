@@ -60,8 +60,10 @@ class Load:
         wait_for(lambda: broker.counted() >= p.processes // p.blocks * p.blocks, "all are tracked", PATIENCE)
         self.subscribers = stack.enter_context(
             Subscribers(broker.endpoint("events"), p.subscribers - 1, ids, p.seed))
+        self.crowd.say("pause")
+        births, deaths = self.crowd.expect("paused")  # those that it took to be there
+        self._before = {"births": births, "deaths": deaths, "events": self.mirror.ask("counts")["events"], "killed": 0}
         self._began = time.monotonic()
-        self._before = {"births": 0, "deaths": 0, "events": 0, "killed": 0}
         self._directories = {block: place.parent for block, place in zip(ids, broker.places)}
 
     def _is_synced(self) -> bool:
@@ -175,7 +177,7 @@ def of_requests(took_ms: list[float]) -> dict[str, float | None]:
 @contextlib.contextmanager
 def running(p: Parameters) -> Iterator[Load]:
     """All of it, and nothing of it afterwards. A run that came to its end checks that the broker left nothing."""
-    broker = Tracked(p.feed, p.poll_ms, p.blocks)
+    broker = Tracked(p.feed, p.poll_ms, p.blocks, wpsd={"subscriber-queue": p.subscriber_queue})
     try:
         with contextlib.ExitStack() as stack:
             yield Load(p, broker, stack)
@@ -198,7 +200,8 @@ def go(p: Parameters, tell: Any) -> list[dict[str, Any]]:
     return told
 
 
-def write_json(p: Parameters, told: list[dict[str, Any]], verdicts: list[rules.Verdict], about: dict[str, Any]) -> None:
+def write_json(p: Parameters, told: list[dict[str, Any]], verdicts: list[rules.Verdict],
+               about: dict[str, Any]) -> None:
     if p.json:
         pathlib.Path(p.json).write_text(json.dumps(
             {"machine": about, "parameters": vars(p), "rule": rules.RULE, "checkpoints": told,

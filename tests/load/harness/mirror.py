@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import collections
 import time
-from typing import Any
+from typing import Any, Callable
 
 import msgpack
 import zmq
@@ -121,8 +121,9 @@ class Mirror:
 def run(pipe: Any, events: str, control: str) -> None:
     """The work of an actor."""
     mirror = Mirror(events, control)
-    answers = {"synced": lambda: mirror.synced, "heads": mirror.heads, "pictures": mirror.pictures,
-               "arrivals": mirror.note_arrivals, "counts": lambda: dict(mirror.counts)}
+    answers: dict[str, Callable[..., Any]] = {
+        "synced": lambda: mirror.synced, "heads": mirror.heads, "pictures": mirror.pictures,
+        "arrivals": mirror.note_arrivals, "counts": lambda: dict(mirror.counts)}
     poller = zmq.Poller()
     for of in (mirror.socket, mirror.lists, pipe.fileno()):
         poller.register(of, zmq.POLLIN)

@@ -18,11 +18,13 @@ class Parameters:
     blocks: int = dataclasses.field(default=2000, metadata={"help": "blocks that stay"})
     processes: int = dataclasses.field(default=20000, metadata={"help": "members of all blocks together"})
     subscribers: int = dataclasses.field(default=50, metadata={"help": "of every kind, the mirror among them"})
-    clients: int = dataclasses.field(default=50, metadata={"help": "who ask; every third makes and ends blocks of "
+    subscriber_queue: int = dataclasses.field(default=5000, metadata={
+        "help": "messages that wait for a subscriber that does not read: full during warm-up"})
+    clients: int = dataclasses.field(default=50, metadata={"help": "who ask; every tenth makes and ends blocks of "
                                                                    "its own"})
     pace: float = dataclasses.field(default=20.0, metadata={"help": "requests a second of each client"})
-    at_work: int = dataclasses.field(default_factory=lambda: os.cpu_count() or 1, metadata={
-        "help": "how many give birth at a time; as many as processors: as fast as the machine can"})
+    at_work: int = dataclasses.field(default_factory=lambda: 8 * (os.cpu_count() or 1), metadata={
+        "help": "how many give birth at a time: so many that the processors are never without"})
     kill_every: float = dataclasses.field(default=1.0, metadata={"help": "seconds from one kill -9 of a subscriber to "
                                                                        "the next"})
     window: float = dataclasses.field(default=5.0, metadata={"help": "seconds of each interval in which latencies are "

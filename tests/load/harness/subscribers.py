@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Subscribers of every kind, each a process: some read, some slowly, some never, some are stopped, and some are
-killed again and again and come back. Half of them subscribe to all blocks, the others to a fiftieth."""
+killed again and again and come back. Half of them subscribe to all blocks, the others to a tenth."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from driver.programs import Program
 
 #: In turn. Those that do not read all are dropped messages, and must not harm the others.
 KINDS = ("reads", "reads", "mortal", "slow", "reads", "mortal", "deaf", "reads", "mortal", "stopped")
-PART = 50
+PART = 10
 
 
 class Subscribers(contextlib.AbstractContextManager):

@@ -36,7 +36,7 @@
 #include "base/cleanup.h"
 #include "bench/programs/bench.h"
 
-enum { SHORT_LIVES = 3, CHILDREN_MAX = 1024, LOOK_S = 1 };
+enum { SHORT_LIVES = 3, CHILDREN_MAX = 1024, LOOK_S = 1, AT_ONCE = 16 };
 
 /* What all share. The last four are futexes. */
 struct crowd {
@@ -59,11 +59,10 @@ struct mother {
 /* ---- waiting -----------------------------------------------------------------------------------
  */
 
-/* Comes back when it was woken, has another value, or after LOOK_S. */
-static void sleep_while(atomic_uint *futex, unsigned value)
+/* Comes back when it was woken, has another value, or after that time; null: however long. */
+static void sleep_while(atomic_uint *futex, unsigned value, const struct timespec *most)
 {
-    struct timespec most = {.tv_sec = LOOK_S};
-    syscall(SYS_futex, futex, FUTEX_WAIT, value, &most, NULL, 0);
+    syscall(SYS_futex, futex, FUTEX_WAIT, value, most, NULL, 0);
 }
 
 static void add(atomic_uint *futex)
@@ -75,9 +74,10 @@ static void add(atomic_uint *futex)
 /* For the controller: a mother who ended has taken a token with her. */
 static void wait_for_all(atomic_uint *futex, unsigned value)
 {
+    const struct timespec look = {.tv_sec = LOOK_S};
     unsigned now;
-    while ((now = atomic_load(futex)) != value) {
-        sleep_while(futex, now);
+    while ((now = atomic_load(futex)) < value) {
+        sleep_while(futex, now, &look);
         if (waitpid(-1, NULL, WNOHANG) > 0) {
             errno = ECHILD;
             bench_fail("a mother has ended");
@@ -170,7 +170,7 @@ _Noreturn static void be_mother(struct crowd *crowd, unsigned number)
     add(&crowd->ready);
     while (!atomic_load(&crowd->over)) {
         if (atomic_load(turn) == 0) {
-            sleep_while(turn, 0);
+            sleep_while(turn, 0, NULL);
             continue;
         }
         atomic_fetch_sub(turn, 1);
@@ -285,9 +285,12 @@ int main(int argc, char **argv)
         errno = EINVAL;
         bench_fail("directories, CHILDREN, TOKENS");
     }
-    for (unsigned i = 0; i < places.n; i++)
+    for (unsigned i = 0; i < places.n; i++) {
+        wait_for_all(&crowd->ready, i < AT_ONCE ? 0 : i - AT_ONCE);
         place_mother(crowd, i, places.at[i]);
+    }
     wait_for_all(&crowd->ready, places.n);
+    atomic_store(&crowd->home, crowd->tokens);
     bench_say("ready");
     char *line;
     while ((line = read_line())) {
