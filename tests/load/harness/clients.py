@@ -18,6 +18,8 @@ SLEEPERS = 3  # in a block of a client's own
 #: milliseconds: the kernel moves it behind a grace period.
 MAKERS = 10
 DEADLINE = 60.0
+#: They answer when processes have ended, so that their time is not the broker's alone.
+WAITING = ("stop_tree", "wait_empty", "remove")
 
 Life = Generator[tuple[str, dict[str, Any]], dict[str, Any], None]
 
@@ -56,16 +58,17 @@ class Client:
         self.socket.send_multipart([b"", msgpack.packb(
             {"command": command, "reqid": self._reqid, "data": data})])
 
-    def take(self) -> float:
-        """Takes the reply; the milliseconds that it took."""
+    def take(self) -> tuple[str, float]:
+        """Takes the reply; the command, and the milliseconds that it took."""
         reply = msgpack.unpackb(self.socket.recv_multipart()[1])
         took = (time.perf_counter() - self._began) * 1000
         assert self.waits and reply["resid"] == self._reqid, f"a reply too many: {reply}"
         assert "data" in reply, f"{self._next}: {reply}"
         self.waits = False
         self.due = max(self.due + (0.5 + self._chance.random()) / self._world.pace, time.monotonic() - 1)
+        command = self._next[0]
         self._next = self._life.send(reply["data"])
-        return took
+        return command, took
 
     def is_overdue(self) -> bool:
         return self.waits and time.perf_counter() - self._began > DEADLINE
@@ -138,7 +141,7 @@ class Clients:
         for socket in self._by_socket:
             self._poller.register(socket, zmq.POLLIN)
         self.goes = False
-        self.took_ms: list[float] = []
+        self.took_ms: list[tuple[str, float]] = []
 
     def watch(self, fd: int) -> None:
         self._poller.register(fd, zmq.POLLIN)
@@ -164,8 +167,8 @@ class Clients:
         for client in self._clients:
             client.due = time.monotonic() + random.random() / 10
 
-    def pause(self) -> list[float]:
-        """When each request has its reply: how many milliseconds each took."""
+    def pause(self) -> list[tuple[str, float]]:
+        """When each request has its reply: its command, and how many milliseconds it took."""
         self.goes = False
         while any(client.waits for client in self._clients):
             self.go_on()

@@ -169,9 +169,13 @@ class Load:
                 "counters": stats["counters"], "broker": info["counters"] | info.get("gauges", {})}
 
 
-def of_requests(took_ms: list[float]) -> dict[str, float | None]:
-    return {"requests": len(took_ms), "request_max_ms": max(took_ms, default=None)} | \
-        {f"request_p{percent}_ms": storms.percentile(took_ms, percent) for percent in (50, 99)}
+def of_requests(took: list[tuple[str, float]]) -> dict[str, float | None]:
+    """Percentiles of those that are answered at once, and of those that wait for processes to end."""
+    waiting = [ms for command, ms in took if command in clients.WAITING]
+    others = [ms for command, ms in took if command not in clients.WAITING]
+    return {"requests": len(took), "request_max_ms": max(others, default=None),
+            "waiting_p50_ms": storms.percentile(waiting, 50), "waiting_max_ms": max(waiting, default=None)} | \
+        {f"request_p{percent}_ms": storms.percentile(others, percent) for percent in (50, 99)}
 
 
 @contextlib.contextmanager

@@ -12,7 +12,9 @@ COLUMNS = [("s", "at_s", 0, 1), ("births/s", "births_a_second", 0, 1), ("events/
            ("exec p50", "exec_p50_us", 1, 1000), ("p99 ms", "exec_p99_us", 1, 1000),
            ("exit p50", "exit_p50_us", 1, 1000), ("p99 ms", "exit_p99_us", 1, 1000),
            ("requests", "requests", 0, 1), ("p50", "request_p50_ms", 1, 1), ("p99", "request_p99_ms", 1, 1),
-           ("max ms", "request_max_ms", 0, 1), ("RSS KiB", "rss_kib", 0, 1), ("fds", "descriptors", 0, 1),
+           ("max ms", "request_max_ms", 0, 1),
+           ("ends p50", "waiting_p50_ms", 0, 1), ("max ms", "waiting_max_ms", 0, 1),
+           ("RSS KiB", "rss_kib", 0, 1), ("fds", "descriptors", 0, 1),
            ("threads", "threads", 0, 1), ("workers", "workers", 0, 1), ("dying", "dying_cgroups", 0, 1),
            ("members", "processes", 0, 1), ("killed", "subscribers_killed", 0, 1), ("repairs", "repairs", 0, 1),
            ("settled s", "settle_s", 1, 1)]
