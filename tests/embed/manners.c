@@ -17,14 +17,15 @@
  *                       starts its keeper
  *     --stay-ms=N       each life lasts so much longer, while others ask the module
  *
- * Prints `FAILED ...` lines and, at the end, what was counted: the resident set at each tenth of
- * the rounds, and the rest. Exit status 0: all well.
+ * Prints `FAILED ...` lines and, at the end, what was counted: the heap and the resident set at
+ * each tenth of the rounds, and the rest. Exit status 0: all well.
  */
 
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <locale.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -283,6 +284,10 @@ static void run_once(int argc, char **argv)
         free(kept[i]);
 }
 
+struct memory {
+    long heap_kib, resident_kib;
+};
+
 static long resident_kib(void)
 {
     long pages = 0;
@@ -301,12 +306,30 @@ static void run(long rounds, int argc, char **argv)
     watching = false;
 }
 
-static void run_in_tenths(long rounds, int argc, char **argv, long resident[TENTHS])
+/* What is allocated: free memory that the heap holds back for later does not count. */
+static long heap_kib(void)
+{
+    struct mallinfo2 info = mallinfo2();
+    return (long)((info.uordblks + info.hblkhd) / 1024);
+}
+
+static void run_in_tenths(long rounds, int argc, char **argv, struct memory memory[TENTHS])
 {
     for (int i = 0; i < TENTHS; i++) {
         run(rounds * (i + 1) / TENTHS - rounds * i / TENTHS, argc, argv);
-        resident[i] = resident_kib();
+        memory[i] = (struct memory){heap_kib(), resident_kib()};
     }
+}
+
+static void tell_memory(const struct memory memory[TENTHS])
+{
+    printf("heap KiB");
+    for (int i = 0; i < TENTHS; i++)
+        printf(" %ld", memory[i].heap_kib);
+    printf("\nresident KiB");
+    for (int i = 0; i < TENTHS; i++)
+        printf(" %ld", memory[i].resident_kib);
+    putchar('\n');
 }
 
 /* ---- arguments ---------------------------------------------------------------------------------
@@ -352,11 +375,11 @@ int main(int argc, char **argv)
         stay_ms = strtol(stay, NULL, 10);
     /* The first time libraries are loaded; they stay. */
     struct state before, after;
-    long resident[TENTHS];
+    struct memory memory[TENTHS];
     run(2, argc, argv);
     int children_before = sigchlds;
     take(&before);
-    run_in_tenths(strtol(rounds, NULL, 10), argc, argv, resident);
+    run_in_tenths(strtol(rounds, NULL, 10), argc, argv, memory);
     take(&after);
     compare(&before, &after);
     if (children_before != 0 || sigchlds != 0)
@@ -366,10 +389,8 @@ int main(int argc, char **argv)
     pthread_join(waiter, NULL);
     if (sigchlds != 1)
         failed("the end of the host's own child gave %d SIGCHLD", (int)sigchlds);
-    printf("resident KiB");
-    for (int i = 0; i < TENTHS; i++)
-        printf(" %ld", resident[i]);
-    printf("\ndescriptors %d %d, threads %d %d, SIGCHLD %d, atexit of libraries %d\n",
+    tell_memory(memory);
+    printf("descriptors %d %d, threads %d %d, SIGCHLD %d, atexit of libraries %d\n",
            before.descriptors, after.descriptors, before.threads, after.threads, (int)sigchlds,
            (int)atexits_of_libraries);
     return failures ? 1 : 0;

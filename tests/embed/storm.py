@@ -39,6 +39,7 @@ class Client:
 
     def close(self):
         self.socket.disable_monitor()
+        self.ends.close(linger=0)
         self.socket.close()
         self._requests.close()
 
@@ -101,8 +102,8 @@ class Storm:
 
     @staticmethod
     def _spawn(*argv):
-        """Ended with its children: it leads a process group."""
-        return os.posix_spawn(argv[0], argv, os.environ, setpgroup=0)
+        """Ended with its children, as it leads a process group; and with us, however we end."""
+        return os.posix_spawnp("setpriv", ["setpriv", "--pdeathsig", "KILL", *argv], os.environ, setpgroup=0)
 
     @staticmethod
     def _end(pid):
