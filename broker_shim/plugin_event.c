@@ -39,7 +39,7 @@ static int check_data(const struct wps_event *event, struct wps_error *error)
     if (event->data_size > EVENT_BYTES_MAX)
         return wps_error_set(error, -EINVAL, "data: at most %d bytes, got %zu", EVENT_BYTES_MAX,
                              event->data_size);
-    if (wire_check(event->data, event->data_size, WIRE_DEPTH_MAX - 1, &used, error) < 0)
+    if (wire_check_texts(event->data, event->data_size, WIRE_DEPTH_MAX - 1, &used, error) < 0)
         return -EINVAL;
     if (used != event->data_size)
         return wps_error_set(error, -EINVAL, "data: %zu bytes behind its one value",

@@ -39,13 +39,25 @@ bool assign_runs(const struct module *module, const struct block *block)
     return false;
 }
 
-static bool is_assigned_root(const struct module *module, const struct block *block, uint32_t pid)
+static const struct assignment *under_way(const struct module *module, const struct block *block,
+                                          uint32_t pid)
 {
-    struct assignment *assignment;
+    const struct assignment *assignment;
     LIST_FOREACH (assignment, &module->assignments, link)
         if (assignment->block == block && assignment->pid == pid)
-            return assignment->root;
-    return false;
+            return assignment;
+    return NULL;
+}
+
+bool assign_runs_for(const struct module *module, const struct block *block, uint32_t pid)
+{
+    return under_way(module, block, pid) != NULL;
+}
+
+static bool is_assigned_root(const struct module *module, const struct block *block, uint32_t pid)
+{
+    const struct assignment *assignment = under_way(module, block, pid);
+    return assignment && assignment->root;
 }
 
 /* True at its first sight alone. */
@@ -150,12 +162,17 @@ static struct scope *scope_of(struct module *module, struct block *block,
 }
 
 /* Where the kernel holds no places all descendants come back: those that are members of this block
- * already stay as they are, as they do with places. */
+ * already stay as they are, as they do with places. Who was one and has ended meanwhile was there,
+ * too. */
 static bool is_there(const struct module *module, const struct assignment *assignment,
                      const struct scope *scope, const struct process_facts *facts)
 {
     const struct process *process = registry_process(&module->registry, facts->pid);
-    return snapshot_is_needed(module) && process && process->block == assignment->block &&
+    if (!snapshot_is_needed(module))
+        return false;
+    if (lives_told_dead(module, facts->pid, facts->stat.start_ticks))
+        return true;
+    return process && process->block == assignment->block &&
            lives_same(process, facts->stat.start_ticks) &&
            (facts->pid != assignment->pid || process->scope == scope);
 }

@@ -21,6 +21,10 @@ void assign_start(struct module *module, struct block *block, struct ask *ask,
 /* True where an assignment to this block is under way. */
 bool assign_runs(const struct module *module, const struct block *block);
 
+/* The same of one process: who assigns it once more meanwhile has to wait, as the answer depends on
+ * what becomes of it. */
+bool assign_runs_for(const struct module *module, const struct block *block, uint32_t pid);
+
 /* One that is seen first in its block: true where an assignment under way puts it there as a root,
  * or where it was one for the broker that the block is adopted of. That holds once: who
  * leaves and comes back by itself is none, as in any block. */

@@ -353,7 +353,7 @@ void blocks_assign(struct module *module, struct block *block, struct ask *ask)
                        (int)ask->request.block_id.size, ask->request.block_id.at);
         return;
     }
-    if (block->kills) {
+    if (block->kills || assign_runs_for(module, block, (uint32_t)ask->request.pid)) {
         TAILQ_INSERT_TAIL(&block->waiting, ask, link);
         return;
     }
@@ -373,6 +373,8 @@ void blocks_assigned(struct module *module, struct block *block)
     /* What was assigned while a removal began is ended with the rest. */
     if (block->state == BLOCK_REMOVING)
         blocks_kill(module, block, (struct text){NULL, 0});
+    else if (block->kills == 0)
+        blocks_resume_waiting(module, block);
 }
 
 void blocks_resume_waiting(struct module *module, struct block *block)

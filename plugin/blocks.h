@@ -32,7 +32,8 @@ void blocks_told_removed(struct module *module, struct block *block);
 /* A process was taken out of the registry: the removal of its block may go on. */
 void blocks_forgot(struct module *module, struct block *block);
 
-/* assign_process: at once, or when the kill that runs is over. */
+/* assign_process: at once, or when the kill that runs, or an assignment of the same process, is
+ * over. */
 void blocks_assign(struct module *module, struct block *block, struct ask *ask);
 
 /* Finds the blocks that a broker before us left, and makes them ours. Waits for the kernel: at

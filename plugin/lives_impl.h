@@ -38,9 +38,7 @@ void lives_settle(struct module *module, struct process *process);
 /* Takes it out of the registry. `told`: its `added` was published. */
 void lives_forget(struct module *module, struct process *process, bool told);
 
-/* True where its end was told lately: /proc may show it as alive for a moment longer. */
-bool lives_told_dead(const struct module *module, uint32_t pid, uint64_t start_ticks);
-/* The same of one whose birth, or first event, is told only now. */
+/* lives_told_dead of one whose birth, or first event, is told only now. */
 bool lives_is_over(const struct module *module, const struct feed_event *event);
 
 bool lives_knows_command(const struct process *process);

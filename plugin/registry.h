@@ -166,7 +166,7 @@ struct block {
     unsigned busy;         /* operations at the workers that will come back to it, kills included */
     struct asks makers;    /* ensure_tracker: answered when it is made, or made again */
     LIST_HEAD(, remover) removers; /* remove: answered when it is gone, or late */
-    struct asks waiting;           /* assign_process: until a kill is over */
+    struct asks waiting; /* assign_process: until a kill, or one of the same pid, is over */
 
     struct asks listers;       /* list_block: until the scan that began behind them is over */
     uint64_t scan;             /* number of the newest scan that was begun */

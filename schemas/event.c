@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* The event envelope. Its `data` is found in the message as bytes and passed on as bytes: what a
- * sender put there arrives unchanged, whatever this code makes of the rest. */
+ * sender put there arrives unchanged, whatever this code makes of the rest; but each str in it has
+ * to be UTF-8, or no reader could decode the message. */
 
 #include "schemas/event.h"
 
@@ -148,6 +149,19 @@ static int read_keys(struct event_keys *ret, const msgpack_object *map, const ch
     return result;
 }
 
+/* It is passed on as it is. */
+static int find_data(struct text *ret, struct text raw, const char *path, struct wps_error *error)
+{
+    struct wps_error why;
+    char where[WIRE_PATH_SIZE];
+    if (wire_find_raw(raw, "data", ret) < 0)
+        return wps_error_set(error, -EBADMSG, "the bytes given are not those of the event");
+    if (wire_check_texts(ret->at, ret->size, WIRE_DEPTH_LIMIT, NULL, &why) < 0)
+        return wps_error_set(error, -EINVAL, "%s: %s", wire_path(where, path, "data", 0),
+                             why.message);
+    return 0;
+}
+
 int event_open_object(struct event_doc *ret, const msgpack_object *map, struct text raw,
                       const char *path, struct wps_error *error)
 {
@@ -157,8 +171,10 @@ int event_open_object(struct event_doc *ret, const msgpack_object *map, struct t
     int result = read_keys(&keys, map, path, error);
     if (result < 0)
         return result;
-    if (keys.data && wire_find_raw(raw, "data", &doc.event.data) < 0)
-        return wps_error_set(error, -EBADMSG, "the bytes given are not those of the event");
+    if (keys.data)
+        result = find_data(&doc.event.data, raw, path, error);
+    if (result < 0)
+        return result;
     if (keys.scopes) {
         result = read_scopes(keys.scopes, path, &doc.scopes, &doc.event.n_scopes, error);
         if (result < 0)

@@ -37,6 +37,11 @@ enum {
 int wire_check(const void *bytes, size_t size, unsigned depth_max, size_t *ret_used,
                struct wps_error *error);
 
+/* The same for what is passed on to readers as it is: each str in it, keys too, has to be valid
+ * UTF-8. (A reader that knows str as text can make nothing of a message with one that is not.) */
+int wire_check_texts(const void *bytes, size_t size, unsigned depth_max, size_t *ret_used,
+                     struct wps_error *error);
+
 /* The pairs of a map, straight from its bytes: for who needs a value as it was sent, or what can
  * still be read of a message that wire_open refuses. Depth does not matter here. */
 struct wire_pairs {

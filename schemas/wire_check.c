@@ -8,6 +8,8 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "schemas/utf8.h"
+
 enum kind { SCALAR, STR, ARRAY, MAP, INVALID };
 
 /* What the first byte of a value says of the rest. */
@@ -171,8 +173,28 @@ static bool pass_short(struct cursor *in)
     return true;
 }
 
-int wire_check(const void *bytes, size_t size, unsigned depth_max, size_t *ret_used,
-               struct wps_error *error)
+/* The content where `raw` is a str, else a null text. */
+static struct text str_content(struct text raw)
+{
+    struct cursor in = cursor_of(raw.at, raw.size);
+    struct head head;
+    // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): errors are negative
+    if (head_read(&in, &head, NULL) < 0 || head.kind != STR)
+        return (struct text){0};
+    return (struct text){raw.at + head.size, (size_t)head.payload};
+}
+
+/* The value that begins at `start` and ends where `in` is. */
+static int check_text(const struct cursor *in, size_t start, struct wps_error *error)
+{
+    struct text raw = {(const char *)in->begin + start, position(in) - start};
+    if (utf8_valid(str_content(raw)))
+        return 0;
+    return wps_error_set(error, -EBADMSG, "not valid UTF-8: the str at byte %zu", start);
+}
+
+static int check(const void *bytes, size_t size, unsigned depth_max, bool texts, size_t *ret_used,
+                 struct wps_error *error)
 {
     struct cursor in = cursor_of(bytes, size);
     uint64_t open[WIRE_DEPTH_LIMIT]; /* items still to come in each array or map around us */
@@ -187,6 +209,8 @@ int wire_check(const void *bytes, size_t size, unsigned depth_max, size_t *ret_u
         size_t start = position(&in);
         struct head head = {.kind = SCALAR};
         int result = pass_short(&in) ? 0 : cursor_step(&in, &head, error);
+        if (result == 0 && texts)
+            result = check_text(&in, start, error);
         if (result < 0)
             return result;
         if (head.kind == ARRAY || head.kind == MAP) {
@@ -203,6 +227,18 @@ int wire_check(const void *bytes, size_t size, unsigned depth_max, size_t *ret_u
     if (ret_used)
         *ret_used = position(&in);
     return 0;
+}
+
+int wire_check(const void *bytes, size_t size, unsigned depth_max, size_t *ret_used,
+               struct wps_error *error)
+{
+    return check(bytes, size, depth_max, false, ret_used, error);
+}
+
+int wire_check_texts(const void *bytes, size_t size, unsigned depth_max, size_t *ret_used,
+                     struct wps_error *error)
+{
+    return check(bytes, size, depth_max, true, ret_used, error);
 }
 
 /* Passes one whole value. A count of what is still to come does where depth does not matter. */
@@ -243,17 +279,6 @@ static int take_value(struct cursor *in, struct text *ret_raw)
         return result;
     *ret_raw = (struct text){(const char *)start, (size_t)(in->at - start)};
     return 0;
-}
-
-/* The content where `raw` is a str, else a null text. */
-static struct text str_content(struct text raw)
-{
-    struct cursor in = cursor_of(raw.at, raw.size);
-    struct head head;
-    // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): errors are negative
-    if (head_read(&in, &head, NULL) < 0 || head.kind != STR)
-        return (struct text){0};
-    return (struct text){raw.at + head.size, (size_t)head.payload};
 }
 
 int wire_pairs_next(struct wire_pairs *pairs, struct text *ret_key, struct text *ret_value)

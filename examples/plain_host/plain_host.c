@@ -52,9 +52,11 @@ static int ask(void *socket, const char *command)
         return fail(command, size < 0 ? zmq_strerror(zmq_errno()) : "a long reply");
     msgpack_unpacked_init(&reply);
     msgpack_unpack_next(&reply, bytes, (size_t)size, NULL);
+    flockfile(stdout); /* events are printed by a thread of the plugin's */
     printf("%s: ", command);
     msgpack_object_print(stdout, reply.data);
     puts("");
+    funlockfile(stdout);
     msgpack_unpacked_destroy(&reply);
     return fflush(stdout);
 }

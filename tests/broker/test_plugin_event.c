@@ -50,3 +50,13 @@ Test(plugin_event, absent_and_empty_are_the_same)
     cr_assert_eq(opened.event.sender.size + opened.event.data.size + opened.event.n_scopes, 0);
     plugin_event_close(&opened);
 }
+
+Test(plugin_event, data_with_a_str_that_is_not_utf8_is_refused)
+{
+    struct wps_event event = {
+        .size = sizeof event, .event = "e", .data = "\x81\xa1k\xa1\xff", .data_size = 5};
+    struct plugin_event opened;
+    struct wps_error error;
+    cr_assert_eq(plugin_event_open(&opened, &event, &error), -EINVAL);
+    cr_assert_str_eq(error.message, "not valid UTF-8: the str at byte 3");
+}

@@ -61,6 +61,11 @@ class Publish(BrokerTest):
                      msgpack.packb({"event": "e", "scopes": ["a"]}) + b"x"):
             self.assert_dropped(b"a", body)
 
+    def test_one_with_a_str_that_is_not_utf8_is_dropped(self):
+        for data in (b"\xff", {"k": [b"\xe2\x82"]}, {b"\xc1": 1}):
+            self.assert_dropped(b"a", msgpack.packb({"event": "e", "scopes": ["a"], "data": data},
+                                                    use_bin_type=False))
+
     def test_any_other_number_of_frames_is_dropped(self):
         body = msgpack.packb({"event": "e", "scopes": ["a"]})
         self.assert_dropped(b"a")

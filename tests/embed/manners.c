@@ -11,16 +11,21 @@
  *   - what SIGCHLD tells, and whom a plain waitpid(-1) finds: the host has one child of its own,
  *     which lives until all is over and must be the first and only one.
  *
- * With --on-crash-kill behind --rounds=N each life has a block that is to die with the host, so
- * that the module starts its keeper.
+ * Behind --rounds=N may stand
  *
- * Prints `FAILED ...` lines and, at the end, what was counted. Exit status 0: all well.
+ *     --on-crash-kill   each life has a block that is to die with the host, so that the module
+ *                       starts its keeper
+ *     --stay-ms=N       each life lasts so much longer, while others ask the module
+ *
+ * Prints `FAILED ...` lines and, at the end, what was counted: the heap and the resident set at
+ * each tenth of the rounds, and the rest. Exit status 0: all well.
  */
 
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <locale.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -32,10 +37,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <zmq.h>
 
-enum { WORDS_MAX = 32 };
+enum { WORDS_MAX = 32, TENTHS = 10 };
 
 int plain_host_main(int argc, char **argv);
 int plain_host_getchar(void);
@@ -222,9 +228,9 @@ static void *wait_for_children(void *argument)
  */
 
 static const char *runtime; /* null: there is none */
+static long stay_ms;
 
-/* The plain host reads its input while its block is there. */
-int plain_host_getchar(void)
+static void want_block_to_die(void)
 {
     static const char request[] = "\x82\xa7"
                                   "command"
@@ -241,8 +247,6 @@ int plain_host_getchar(void)
                                   "\xa4"
                                   "kill";
     char endpoint[4200], reply[8192] = "";
-    if (!runtime)
-        return getchar();
     snprintf(endpoint, sizeof endpoint, "ipc://%s/control", runtime);
     void *context = zmq_ctx_new(), *socket = zmq_socket(context, ZMQ_REQ);
     zmq_setsockopt(socket, ZMQ_LINGER, &(int){0}, sizeof(int));
@@ -254,6 +258,14 @@ int plain_host_getchar(void)
         failed("on_crash: kill was refused: %.*s", size < 0 ? 0 : size, reply);
     zmq_close(socket);
     zmq_ctx_term(context);
+}
+
+/* The plain host reads its input while its block is there. */
+int plain_host_getchar(void)
+{
+    if (runtime)
+        want_block_to_die();
+    nanosleep(&(struct timespec){stay_ms / 1000, stay_ms % 1000 * 1000000}, NULL);
     return getchar();
 }
 
@@ -272,12 +284,66 @@ static void run_once(int argc, char **argv)
         free(kept[i]);
 }
 
+struct memory {
+    long heap_kib, resident_kib;
+};
+
+static long resident_kib(void)
+{
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (!file || fscanf(file, "%*s %ld", &pages) != 1)
+        abort();
+    fclose(file);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
 static void run(long rounds, int argc, char **argv)
 {
     watching = true;
     for (long round = 0; round < rounds && !failures; round++)
         run_once(argc, argv);
     watching = false;
+}
+
+/* What is allocated: free memory that the heap holds back for later does not count. */
+static long heap_kib(void)
+{
+    struct mallinfo2 info = mallinfo2();
+    return (long)((info.uordblks + info.hblkhd) / 1024);
+}
+
+static void run_in_tenths(long rounds, int argc, char **argv, struct memory memory[TENTHS])
+{
+    for (int i = 0; i < TENTHS; i++) {
+        run(rounds * (i + 1) / TENTHS - rounds * i / TENTHS, argc, argv);
+        memory[i] = (struct memory){heap_kib(), resident_kib()};
+    }
+}
+
+static void tell_memory(const struct memory memory[TENTHS])
+{
+    printf("heap KiB");
+    for (int i = 0; i < TENTHS; i++)
+        printf(" %ld", memory[i].heap_kib);
+    printf("\nresident KiB");
+    for (int i = 0; i < TENTHS; i++)
+        printf(" %ld", memory[i].resident_kib);
+    putchar('\n');
+}
+
+/* ---- arguments ---------------------------------------------------------------------------------
+ */
+
+/* The value behind `name` in the next word, which is taken away; null: it is another word. */
+static const char *take_word(int *argc, char ***argv, const char *name)
+{
+    if (*argc < 2 || strncmp((*argv)[1], name, strlen(name)) != 0)
+        return NULL;
+    const char *value = (*argv)[1] + strlen(name);
+    (*argv)[1] = (*argv)[0];
+    (*argc)--, (*argv)++;
+    return value;
 }
 
 int main(int argc, char **argv)
@@ -300,22 +366,20 @@ int main(int argc, char **argv)
     if (child < 0 || pthread_create(&waiter, NULL, wait_for_children, &child) != 0)
         abort();
 
-    if (argc < 2 || argc > WORDS_MAX || strncmp(argv[1], "--rounds=", 9) != 0)
+    const char *rounds = argc <= WORDS_MAX ? take_word(&argc, &argv, "--rounds=") : NULL, *stay;
+    if (!rounds)
         return 64;
-    long rounds = strtol(argv[1] + 9, NULL, 10);
-    argv[1] = argv[0];
-    argc--, argv++;
-    if (argc > 2 && strcmp(argv[1], "--on-crash-kill") == 0) {
-        argv[1] = argv[0];
-        argc--, argv++;
-        runtime = argv[1];
-    }
+    if (take_word(&argc, &argv, "--on-crash-kill"))
+        runtime = argc > 1 ? argv[1] : NULL;
+    if ((stay = take_word(&argc, &argv, "--stay-ms=")))
+        stay_ms = strtol(stay, NULL, 10);
     /* The first time libraries are loaded; they stay. */
     struct state before, after;
+    struct memory memory[TENTHS];
     run(2, argc, argv);
     int children_before = sigchlds;
     take(&before);
-    run(rounds, argc, argv);
+    run_in_tenths(strtol(rounds, NULL, 10), argc, argv, memory);
     take(&after);
     compare(&before, &after);
     if (children_before != 0 || sigchlds != 0)
@@ -325,6 +389,7 @@ int main(int argc, char **argv)
     pthread_join(waiter, NULL);
     if (sigchlds != 1)
         failed("the end of the host's own child gave %d SIGCHLD", (int)sigchlds);
+    tell_memory(memory);
     printf("descriptors %d %d, threads %d %d, SIGCHLD %d, atexit of libraries %d\n",
            before.descriptors, after.descriptors, before.threads, after.threads, (int)sigchlds,
            (int)atexits_of_libraries);

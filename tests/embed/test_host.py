@@ -11,9 +11,15 @@ import subprocess
 import tempfile
 import unittest
 
+from storm import Storm
+
 BUILD = pathlib.Path(os.environ["EMBED_BUILD"])
 SANITIZE = os.environ.get("EMBED_SANITIZE", "")
 ROUNDS = int(os.environ.get("EMBED_ROUNDS", "400"))
+#: Each life under load is many times as long.
+LOADED_ROUNDS = ROUNDS if "EMBED_LOADED" in os.environ else ROUNDS // 10
+#: What the second half of the lives may add to what is allocated.
+SLACK_KIB, BYTES_A_ROUND = 64, 16
 MODULE = BUILD / "proctrack.so"
 DEADLINE = 240 if SANITIZE else 60
 
@@ -88,17 +94,39 @@ class Host(unittest.TestCase):
             self.assertRegex(line, r"^(event agent:block-|ensure_tracker: |list_block: |remove: )")
 
     def manners(self, rounds, *flags, **options):
-        ended = self.run_host("manners", f"--rounds={rounds}", *flags, deadline=DEADLINE * 10,
-                              **options)
+        deadline = DEADLINE * (10 + rounds // 100)
+        ended = self.run_host("manners", f"--rounds={rounds}", *flags, deadline=deadline, **options)
         self.assertNotIn("FAILED", ended.stdout)
         for said in ('ensure_tracker: {.*"created"=>true', 'list_block: {.*"tracked"=>true',
                      'remove: {.*"ok"=>true'):
             self.assertEqual(len(re.findall(said, ended.stdout)), rounds + 2, said)
         self.assertRegex(ended.stdout, r"descriptors (\d+) \1, threads (\d+) \2, SIGCHLD 1,")
-        print(f"  {rounds} {' '.join(flags)}: {ended.stdout.splitlines()[-1]}", flush=True)
+        heap, resident = (self.tenths(ended.stdout, name) for name in ("heap", "resident"))
+        print(f"  {rounds} {' '.join(flags)}: {ended.stdout.splitlines()[-1]}, heap in KiB at each tenth {heap}, "
+              f"resident set {resident}", flush=True)
+        if not SANITIZE:  # they have heaps of their own
+            self.assertLess(heap[-1] - heap[4], SLACK_KIB + rounds * BYTES_A_ROUND / 2 / 1024,
+                            "it grows with its lives")
+
+    @staticmethod
+    def tenths(out, name):
+        return [int(kib) for kib in re.search(rf"(?m)^{name} KiB([ \d]+)$", out)[1].split()]
 
     def test_many_lives_leave_the_host_as_it_was(self):
         self.manners(ROUNDS)
+
+    def test_many_lives_under_load_leave_the_host_as_it_was(self):
+        """Processes come and go in blocks and outside, and there is always somebody who waits for an answer."""
+        for feed in ("bpf", "netlink", "poll"):
+            with self.subTest(feed=feed):
+                self.works_with(feed)
+                with Storm(f"ipc://{self.runtime}/control") as storm:
+                    self.manners(LOADED_ROUNDS, "--stay-ms=10", feed=feed)
+                print(f"  {feed}: {dict(storm.counts)}", flush=True)
+                self.assertGreater(storm.counts["shells in blocks"], LOADED_ROUNDS / 4)
+                self.assertGreater(storm.counts["answered"], LOADED_ROUNDS * 4)
+                self.assertGreater(storm.counts["told that it goes down"] + storm.counts["no answer"],
+                                   LOADED_ROUNDS / 2, "next to nobody asked while it stopped")
 
     def test_many_lives_without_publish_leave_the_host_as_it_was(self):
         self.manners(ROUNDS // 20, "--silent")

@@ -49,6 +49,14 @@ class Membership(SystemCase):
             block.check_end(sleep.pid, ("signal", 9))
         self.assertEqual(block.watch.named("process-exec"), [])
 
+    def test_of_many_who_assign_it_at_once_one_is_told_to_have_done_so(self) -> None:
+        block = self.block()
+        for _ in range(6):
+            sleep = subprocess.Popen(["sleep", "1000"])
+            request = {"command": "assign_process", "data": {"block_id": block.id, "pid": sleep.pid}}
+            told = [reply["data"]["assigned"] for reply in self.ask_all([request] * 5)]
+            self.assertEqual(sorted(told), [0] * 4 + [1])
+
     def test_a_member_that_is_assigned_becomes_a_root_and_is_not_started(self) -> None:
         block = self.block()
         shell = block.sh("echo '{\"what\":\"ready\"}'; sh -c 'read x; true'; true")

@@ -206,6 +206,10 @@ static const struct {
      "data.sender: expected str, got array"},
     {"{'event': 'e', 'persist': -1}", -EINVAL, "persist: expected uint, got int",
      "data.persist: expected uint, got int"},
+    {"{'event': 'e', 'data': '\\xc1'}", -EINVAL, "data: not valid UTF-8: the str at byte 0",
+     "data.data: not valid UTF-8: the str at byte 0"},
+    {"{'event': 'e', 'data': {'k': [1, {'\\xff': 2}]}}", -EINVAL,
+     "data: not valid UTF-8: the str at byte 6", "data.data: not valid UTF-8: the str at byte 6"},
     {"[]", -EINVAL, "expected map, got array", "data: expected map, got array"},
     {"<c1>", -EBADMSG, "not msgpack: 0xc1 at byte 0", "not msgpack: 0xc1 at byte 0"},
 };

@@ -111,6 +111,27 @@ Test(wire, the_byte_that_msgpack_never_uses_is_refused)
     assert_said("at byte 2");
 }
 
+Test(wire, a_str_that_is_not_utf8_is_refused_where_texts_are_checked)
+{
+    static const char *const wrong[] = {"\xa1\xff", "\x91\xa2\xe2\x82", "\x81\xa1\xc1\x01",
+                                        "\xd9\x01\xff", "\xda\x00\x01\xff"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        size_t size = i < 4 ? strlen(wrong[i]) : 4;
+        cr_assert_eq(wire_check(wrong[i], size, WIRE_DEPTH_MAX, NULL, &error), 0);
+        cr_assert_eq(wire_check_texts(wrong[i], size, WIRE_DEPTH_MAX, NULL, &error), -EBADMSG);
+        assert_said(i == 1 || i == 2 ? "not valid UTF-8: the str at byte 1"
+                                     : "not valid UTF-8: the str at byte 0");
+    }
+}
+
+Test(wire, bin_ext_and_numbers_are_no_texts)
+{
+    static const char value[] = "\x94\xc4\x01\xff\xd4\x05\xff\xa3\xe2\x82\xac\xcc\xff";
+    size_t used = 0;
+    cr_assert_eq(wire_check_texts(value, sizeof value - 1, WIRE_DEPTH_MAX, &used, &error), 0);
+    cr_assert_eq(used, sizeof value - 1);
+}
+
 Test(wire, array_that_claims_four_billion_items_is_refused)
 {
     cr_assert_eq(check("\xdd\xff\xff\xff\xff", 5), -EBADMSG);
