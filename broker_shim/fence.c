@@ -134,7 +134,7 @@ static int read_sets(uint64_t ret_had[static N_SETS], bool with_bounds, uint64_t
 {
     *ret_all = 0;
     if (capng_get_caps_process() < 0)
-        return -errno;
+        return -ENODATA; /* it does not say why */
     for (size_t i = 0; i < N_SETS; i++) {
         ret_had[i] = members_of(sets[i]);
         if (sets[i] != CAPNG_BOUNDING_SET || with_bounds)
@@ -158,7 +158,7 @@ static int give_up(uint64_t keep, const uint64_t had[static N_SETS], bool with_b
 
 int fence_capabilities(const struct fence *self, struct wps_error *error)
 {
-    uint64_t had[N_SETS], all;
+    uint64_t had[N_SETS] = {0}, all;
     bool may_bound =
         capng_get_caps_process() == 0 && capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) > 0;
     int result = read_sets(had, may_bound, &all);
