@@ -32,6 +32,8 @@ struct config {
     char *allow_users;                                       /* null: nobody else */
     char *curve_secret, *curve_listen, *curve_ask, *curve_publish; /* files; null: none */
     uint64_t plain_tcp;                                            /* 0 or 1 */
+    uint64_t fence;                                                /* 0 or 1: see fence.h */
+    char *keep_capabilities, *keep_system_calls;                   /* null: none besides */
     uint64_t log_level;                                            /* enum wps_log_level */
     uint64_t log_format;                                           /* enum log_format */
     uint64_t queue_events, queue_bytes;

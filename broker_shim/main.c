@@ -10,7 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "broker_shim/broker.h"
+#include "broker_shim/fence.h"
 #include "broker_shim/log.h"
 #include "broker_shim/plugin_host.h"
 
@@ -86,13 +88,53 @@ static void give_large_blocks_back(void)
     mallopt(M_MMAP_THRESHOLD, 128 << 10);
 }
 
+static bool is_done(int result, const struct wps_error *error)
+{
+    if (result < 0)
+        log_warning("fence: %s: it goes on without that", error->message);
+    return result == 0;
+}
+
+/* What cannot be had is said, and is no reason not to serve. */
+static void put_up(const struct fence *fence)
+{
+    struct wps_error error;
+    size_t n = 0;
+    bool done = is_done(fence_privileges(&error), &error);
+    done &= is_done(fence_capabilities(fence, &error), &error);
+    done &= is_done(fence_calls(fence, &n, &error), &error);
+    _cleanup_free_ char *kept = fence_capabilities_text();
+    if (done && kept)
+        log_info("fence: capabilities: %s; no new privileges; %zu system calls refused", kept, n);
+}
+
+static int fence_in(const struct config *config)
+{
+    struct fence fence;
+    struct wps_error error;
+    if (!config->fence)
+        return 0;
+    int result = fence_init(&fence, config->keep_capabilities, config->keep_system_calls, &error);
+    if (result < 0) {
+        log_error("%s", error.message);
+        return result;
+    }
+    put_up(&fence);
+    fence_clear(&fence);
+    return 0;
+}
+
 static int serve(struct arguments *arguments, struct config *config)
 {
     struct wps_error error;
     struct broker *broker;
     give_large_blocks_back();
+    log_set_level((enum wps_log_level)config->log_level);
+    log_set_format((enum log_format)config->log_format);
     if (!may_have_threads())
         return BROKER_FAILED;
+    if (fence_in(config) < 0)
+        return BROKER_USAGE;
     int result = broker_new(&broker, config, read_config, arguments, &error);
     if (result < 0) {
         log_error("%s", error.message);

@@ -16,6 +16,8 @@ enum {
     COPIED_BYTES_MAX = 64 * 1024, /* a greater reply is handed over to ZeroMQ, and counted */
 };
 
+static const char no_memory[] = "no memory for the reply: ask again later, or for less";
+
 struct rpc {
     zsock_t *socket;
     void *handle;
@@ -24,6 +26,7 @@ struct rpc {
     struct access *access;
     struct rpc_commands *commands;
     struct wire_out reply;
+    struct reqid reqid; /* of the request that is answered now */
 };
 
 static void set_options(zsock_t *socket, const struct rpc_options *options)
@@ -46,13 +49,17 @@ int rpc_new(struct rpc **ret, const struct rpc_options *options, struct rpc_comm
         free(self);
         return wps_error_set(error, -ENOMEM, "making the rpc socket: no memory");
     }
+    wire_out_init(&self->reply);
     self->handle = zsock_resolve(self->socket);
     self->commands = commands;
     self->ipc = access_is_ipc(options->endpoint);
     self->access = options->access;
-    wire_out_init(&self->reply);
     set_options(self->socket, options);
-    int result = access_guard(options->access, self->handle, options->endpoint, ACCESS_ASK, error);
+    int result = wire_out_reserve(&self->reply, REPLY_RESERVE);
+    if (result < 0)
+        wps_error_set(error, result, "making the rpc socket: no memory");
+    if (result == 0)
+        result = access_guard(options->access, self->handle, options->endpoint, ACCESS_ASK, error);
     if (result == 0)
         result =
             endpoint_bind(self->socket, options->endpoint, options->mode, &self->endpoint, error);
@@ -109,11 +116,10 @@ static int refuse(const struct rpc *self, zmq_msg_t *last, struct wps_error *err
     return -1;
 }
 
-static void answer_error(struct rpc *self, const struct reqid *reqid, enum errorcode code,
-                         const char *sentence)
+static void answer_error(struct rpc *self, enum errorcode code, const char *sentence)
 {
     wire_out_clear(&self->reply);
-    reply_error(&self->reply, reqid, code, sentence);
+    reply_error(&self->reply, &self->reqid, code, sentence);
     counter_add(&self->commands->routing->counters->requests_refused, 1);
 }
 
@@ -124,36 +130,37 @@ static void answer(struct rpc *self, zmq_msg_t *body)
     enum errorcode code;
     struct request request;
     int refused = refuse(self, body, &error);
-    if (request_open(&request, bytes.at, bytes.size, &code, refused < 0 ? &error : NULL) < 0) {
-        answer_error(self, &request.reqid, refused < 0 ? code : (enum errorcode)refused,
-                     error.message);
+    int result = request_open(&request, bytes.at, bytes.size, &code, refused < 0 ? &error : NULL);
+    self->reqid = request.reqid;
+    if (result < 0) {
+        answer_error(self, refused < 0 ? code : (enum errorcode)refused, error.message);
         return;
     }
     wire_out_clear(&self->reply);
     if (refused >= 0)
-        answer_error(self, &request.reqid, (enum errorcode)refused, error.message);
+        answer_error(self, (enum errorcode)refused, error.message);
     else if (rpc_commands_run(self->commands, &request, bytes, &self->reply, &code, &error) < 0)
-        answer_error(self, &request.reqid, code, error.message);
+        answer_error(self, code, error.message);
     else if (wire_out_failed(&self->reply))
-        answer_error(self, &request.reqid, ERRORCODE_INTERNAL, "no memory for the reply");
+        answer_error(self, ERRORCODE_INTERNAL, no_memory);
     request_close(&request);
 }
 
 /* What is not "delimiter, body" is answered too, as far as ZeroMQ says who asked. */
 static void answer_frames(struct rpc *self, zmq_msg_t frames[FRAMES], size_t n)
 {
-    static const struct reqid none = {.kind = REQID_ABSENT};
     struct wps_error error;
     counter_add(&self->commands->routing->counters->requests, 1);
+    self->reqid = (struct reqid){.kind = REQID_ABSENT};
     if (n == FRAMES && zmq_msg_size(&frames[1]) == 0) {
         answer(self, &frames[2]);
         return;
     }
     int refused = refuse(self, &frames[(n < FRAMES ? n : FRAMES) - 1], &error);
     if (refused >= 0)
-        answer_error(self, &none, (enum errorcode)refused, error.message);
+        answer_error(self, (enum errorcode)refused, error.message);
     else
-        answer_error(self, &none, ERRORCODE_BAD_REQUEST,
+        answer_error(self, ERRORCODE_BAD_REQUEST,
                      "expected two frames, an empty one and the request "
                      "(REQ sends the empty one by itself, a DEALER must)");
 }
@@ -174,33 +181,48 @@ static void handed_over_done(void *bytes, void *hint)
     free(bytes);
 }
 
+static int hand_over(struct rpc *self, zmq_msg_t *ret)
+{
+    size_t size;
+    _cleanup_free_ struct handed_over *handed = malloc(sizeof *handed);
+    if (!handed)
+        return -ENOMEM;
+    _cleanup_free_ char *bytes = wire_out_take(&self->reply, REPLY_RESERVE, &size);
+    *handed = (struct handed_over){&self->commands->routing->unsent, size};
+    if (!bytes || zmq_msg_init_data(ret, bytes, size, handed_over_done, handed) < 0)
+        return -ENOMEM;
+    bytes = NULL;
+    atomic_fetch_add_explicit(handed->unsent, handed->size, memory_order_relaxed);
+    handed = NULL;
+    return 0;
+}
+
 /* Makes the body of the reply; a small one is copied, so that the buffer can be used again. */
 static int make_body(struct rpc *self, zmq_msg_t *ret)
 {
     const msgpack_sbuffer *reply = &self->reply.bytes;
-    if (reply->size <= COPIED_BYTES_MAX) {
-        if (zmq_msg_init_size(ret, reply->size) < 0)
-            return -ENOMEM;
-        memcpy(zmq_msg_data(ret), reply->data, reply->size);
-        return 0;
-    }
-    _cleanup_free_ struct handed_over *handed = malloc(sizeof *handed);
-    if (!handed)
+    if (reply->size > COPIED_BYTES_MAX)
+        return hand_over(self, ret);
+    if (zmq_msg_init_size(ret, reply->size) < 0)
         return -ENOMEM;
-    *handed = (struct handed_over){&self->commands->routing->unsent, reply->size};
-    if (zmq_msg_init_data(ret, reply->data, reply->size, handed_over_done, handed) < 0)
-        return -ENOMEM;
-    atomic_fetch_add_explicit(handed->unsent, handed->size, memory_order_relaxed);
-    msgpack_sbuffer_release(&self->reply.bytes);
-    handed = NULL;
+    memcpy(zmq_msg_data(ret), reply->data, reply->size);
     return 0;
+}
+
+/* The body, or that there is no memory for it: that takes little. */
+static int make_any_body(struct rpc *self, zmq_msg_t *ret)
+{
+    if (make_body(self, ret) == 0)
+        return 0;
+    answer_error(self, ERRORCODE_INTERNAL, no_memory);
+    return make_body(self, ret);
 }
 
 /* The three frames of a reply: without ROUTER_MANDATORY, sending to who is gone succeeds. */
 static void send_reply(struct rpc *self, zmq_msg_t *who)
 {
     zmq_msg_t delimiter, body;
-    if (make_body(self, &body) < 0) {
+    if (make_any_body(self, &body) < 0) {
         log_error("a reply is lost: no memory");
         return;
     }

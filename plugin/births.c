@@ -158,6 +158,7 @@ struct process *lives_make(struct module *module, struct scope *scope, uint32_t 
     struct process *process = registry_add_process(&module->registry, scope, pid);
     if (!process) {
         module->counters.out_of_memory++;
+        publish_missing(module, scope->block);
         return NULL;
     }
     escapees_take_back(module, pid);

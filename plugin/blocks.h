@@ -15,8 +15,9 @@
  * it waits for that. */
 void blocks_ensure(struct module *module, struct ask *ask);
 
-/* Ends everything in it (or in a sub-scope), once and thoroughly; nobody is waited for. */
-void blocks_kill(struct module *module, struct block *block, struct text scope);
+/* Ends everything in it (or in a sub-scope), once and thoroughly; nobody is waited for. -ENOMEM: it
+ * is not ended, which is logged; where the block is being removed that is tried again. */
+int blocks_kill(struct module *module, struct block *block, struct text scope);
 
 /* Ends everything in it and takes it away; `ask` (may be null) is answered when it is gone, or at
  * its time-out with the survivors. */

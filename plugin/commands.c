@@ -116,9 +116,10 @@ static void kill_tree(struct module *module, struct ask *ask)
 {
     struct block *block = block_of(module, ask);
     bool found = block && (!ask->request.scope.size || registry_scope(block, ask->request.scope));
-    if (found)
-        blocks_kill(module, block, ask->request.scope);
-    answer_ok(block, ask, found);
+    if (found && blocks_kill(module, block, ask->request.scope) < 0)
+        control_refuse(ask, ERRORCODE_INTERNAL, "out of memory: the block is not killed");
+    else
+        answer_ok(block, ask, found);
 }
 
 static void remove_block(struct module *module, struct ask *ask)

@@ -203,32 +203,46 @@ static void dispatch(struct control *control, struct ask *ask)
     commands_run(control->module, ask);
 }
 
+/* What is asked, in memory of its own. */
+static int read_request(struct control *control, const struct request *request, struct ask **ret,
+                        enum errorcode *code, struct wps_error *error)
+{
+    struct ask *ask = calloc(1, sizeof *ask);
+    if (!ask) {
+        control->module->counters.out_of_memory++;
+        *code = ERRORCODE_INTERNAL;
+        return wps_error_set(error, -ENOMEM, "out of memory");
+    }
+    ask->reqid = request->reqid;
+    int r = control_request_read(&ask->request, request, code, error);
+    if (r == 0 && control->n_asks >= control->module->options.max_requests) {
+        *code = ERRORCODE_LIMIT;
+        r = limits_error(control->module, LIMIT_REQUESTS, error);
+    }
+    if (r < 0) {
+        free(ask);
+        return r;
+    }
+    keep_strings(ask);
+    *ret = ask;
+    return 0;
+}
+
 static void take_request(struct control *control, zmq_msg_t *body, uint32_t uid,
                          const struct frame *frames, size_t n_frames)
 {
     struct wps_error error;
     enum errorcode code;
     struct request request = {0};
-    struct ask *ask = calloc(1, sizeof *ask);
-    if (!ask) {
-        control->module->counters.out_of_memory++;
-        return;
-    }
+    struct ask *ask = NULL;
     int r = request_open(&request, zmq_msg_data(body), zmq_msg_size(body), &code, &error);
-    ask->reqid = request.reqid;
+    const struct reqid reqid = request.reqid;
     if (r == 0) {
-        r = control_request_read(&ask->request, &request, &code, &error);
-        if (r == 0)
-            keep_strings(ask);
+        r = read_request(control, &request, &ask, &code, &error);
         request_close(&request);
     }
-    if (r == 0 && control->n_asks >= control->module->options.max_requests) {
-        code = ERRORCODE_LIMIT;
-        r = limits_error(control->module, LIMIT_REQUESTS, &error);
-    }
     if (r < 0) {
-        refuse(control, frames, n_frames, &ask->reqid, code, error.message);
-        free(ask);
+        refuse(control, frames, n_frames, &reqid, code, error.message);
         return;
     }
     ask->control = control;
@@ -417,7 +431,8 @@ int control_open(struct module *module, struct control **ret, struct wps_error *
     else
         snprintf(control->endpoint, sizeof control->endpoint, "ipc://%.4000s/control",
                  module->host.runtime_dir);
-    int r = check_endpoint(control->endpoint, error);
+    int r = wire_out_reserve(&control->out, REPLY_RESERVE);
+    r = r < 0 ? wps_error_set(error, r, "out of memory") : check_endpoint(control->endpoint, error);
     r = r < 0 ? r : open_socket(control, error);
     if (r < 0) {
         control_close(&control);

@@ -90,21 +90,36 @@ static void on_killed(struct tracker_op *op, void *context)
         blocks_resume_waiting(module, block);
 }
 
-void blocks_kill(struct module *module, struct block *block, struct text scope)
+static void wake_in(struct block *block, uint64_t ms)
+{
+    sd_event_source_set_time(block->again, monotonic_ns() / 1000 + ms * 1000);
+    sd_event_source_set_enabled(block->again, SD_EVENT_ONESHOT);
+}
+
+/* A removal tries again by itself. */
+static int no_kill(struct module *module, struct block *block)
+{
+    module_log(module, WPS_LOG_WARNING, "no memory to kill the processes of block %s", block->id);
+    if (block->state == BLOCK_REMOVING)
+        wake_in(block, block->patience_ms);
+    return -ENOMEM;
+}
+
+int blocks_kill(struct module *module, struct block *block, struct text scope)
 {
     if (block->clearing || module->wound_up)
-        return; /* it is empty; who joins now is killed when that fails */
+        return 0; /* it is empty; who joins now is killed when that fails */
     if (scope.size && !registry_scope(block, scope))
-        return; /* nobody was ever in there */
+        return 0; /* nobody was ever in there */
     struct kill_turn *turn = turn_of(block, scope);
     if (turn->running) {
         turn->wanted = true;
-        return;
+        return 0;
     }
     struct tracker_op *op = blocks_op(module, TRACKER_KILL, block, scope, on_killed);
     if (!op || snapshot_give(module, op) < 0) {
         tracker_op_free(op);
-        return;
+        return no_kill(module, block);
     }
     if (scope.size == 0)
         block->was_left = false;
@@ -112,6 +127,7 @@ void blocks_kill(struct module *module, struct block *block, struct text scope)
     block->kernel_empty = false;
     block->kills++;
     blocks_submit(module, block, op);
+    return 0;
 }
 
 /* ---- removing ---- */
@@ -122,12 +138,6 @@ static int on_watch(sd_event_source *source, int fd, uint32_t events, void *cont
     (void)source, (void)fd, (void)events;
     blocks_go_on(block->module, block);
     return 0;
-}
-
-static void wake_in(struct block *block, uint64_t ms)
-{
-    sd_event_source_set_time(block->again, monotonic_ns() / 1000 + ms * 1000);
-    sd_event_source_set_enabled(block->again, SD_EVENT_ONESHOT);
 }
 
 static int on_again(sd_event_source *source, uint64_t now_us, void *context)

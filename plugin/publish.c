@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "plugin/blocks.h"
+#include "plugin/scan.h"
 
 enum { MARK_MS = 1000, LATE_MARK_MS = 10000, RETRY_MS = 10 };
 
@@ -64,6 +65,12 @@ static void note_unpublished(struct module *module, struct block *block)
     block->unpublished = true;
     TAILQ_INSERT_TAIL(&module->unsent, block, unsent);
     set_timer(module->retry_timer, monotonic_ns() + RETRY_MS * NS_PER_MS);
+}
+
+void publish_missing(struct module *module, struct block *block)
+{
+    block->is_missing = true;
+    note_unpublished(module, block);
 }
 
 static void unmark(struct module *module, struct block *block)
@@ -311,6 +318,14 @@ static bool try_again(struct module *module, struct block *block)
     return false;
 }
 
+static void go_on(struct module *module, struct block *block)
+{
+    mark_later(module, block);
+    if (block->is_missing)
+        scan_block(module, block);
+    block->is_missing = false;
+}
+
 int publish_on_retry_timer(sd_event_source *source, uint64_t now_us, void *context)
 {
     struct module *module = context;
@@ -326,7 +341,7 @@ int publish_on_retry_timer(sd_event_source *source, uint64_t now_us, void *conte
         if (block->is_gone)
             blocks_told_removed(module, block);
         else
-            mark_later(module, block);
+            go_on(module, block);
     }
     return 0;
 }

@@ -22,6 +22,9 @@ void publish_escaped(struct module *module, const struct process *process, const
 
 void publish_block_added(struct module *module, struct block *block);
 void publish_block_changed(struct module *module, struct block *block);
+/* There was no memory for a member of it: block-resync in a moment, and a scan that finds it. */
+void publish_missing(struct module *module, struct block *block);
+
 /* `lost` of 0: unknown. */
 void publish_block_resync(struct module *module, struct block *block, const char *reason,
                           uint64_t lost);

@@ -175,6 +175,7 @@ struct block {
     uint64_t resync_seq;       /* of the newest block-resync; 0: none */
     bool active;               /* something happened in it since it was scanned last */
     bool unpublished;          /* an event could not be handed over: resync when there is room */
+    bool is_missing;           /* no memory for a member: scan it when there is some */
     TAILQ_ENTRY(block) unsent;
 
     uint64_t mark_due_ns; /* CLOCK_MONOTONIC of its next block-mark */

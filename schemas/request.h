@@ -10,6 +10,7 @@
 enum {
     REQUEST_BYTES_MAX = 64 * 1024,        /* a greater one is answered `bad_request` */
     REQUEST_BYTES_ANSWERED = 1024 * 1024, /* a greater one closes the connection */
+    REPLY_RESERVE = 4096, /* room that any reply_error fits in: its sentence has 1 KiB at most */
 };
 
 enum errorcode {

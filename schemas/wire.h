@@ -132,6 +132,13 @@ struct wire_out {
 
 void wire_out_init(struct wire_out *out);
 void wire_out_clear(struct wire_out *out);
+/* Room for a message of so many bytes: to pack one takes no memory from then on. -ENOMEM: as
+ * before. */
+int wire_out_reserve(struct wire_out *out, size_t size);
+/* Gives the bytes away, which the caller frees with free(); `*ret_size` of them are the message. In
+ * their place come `reserve` bytes of room. Null: no memory for those, and nothing is given away.
+ */
+char *wire_out_take(struct wire_out *out, size_t reserve, size_t *ret_size);
 void wire_out_destroy(struct wire_out *out);
 /* True where memory ran out since the last clear: then the bytes are not a message. */
 bool wire_out_failed(const struct wire_out *out);

@@ -5,6 +5,9 @@
 
 #include "schemas/wire.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
 #include "schemas/utf8.h"
 
 static int write_bytes(void *context, const char *bytes, size_t size)
@@ -38,6 +41,28 @@ void wire_out_clear(struct wire_out *out)
 {
     msgpack_sbuffer_clear(&out->bytes);
     out->failed = false;
+}
+
+int wire_out_reserve(struct wire_out *out, size_t size)
+{
+    if (out->bytes.alloc >= size)
+        return 0;
+    char *data = realloc(out->bytes.data, size);
+    if (!data)
+        return -ENOMEM;
+    out->bytes.data = data;
+    out->bytes.alloc = size;
+    return 0;
+}
+
+char *wire_out_take(struct wire_out *out, size_t reserve, size_t *ret_size)
+{
+    char *room = malloc(reserve), *taken = out->bytes.data;
+    if (!room)
+        return NULL;
+    *ret_size = out->bytes.size;
+    out->bytes = (msgpack_sbuffer){.data = room, .alloc = reserve};
+    return taken;
 }
 
 void wire_out_destroy(struct wire_out *out)

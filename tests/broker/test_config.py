@@ -67,7 +67,8 @@ class File(BrokerTest):
         return secret
 
     def test_every_option_of_the_help_can_be_in_the_file(self):
-        preset = {"DIR": self.runtime, "USERS": "root", "yes|no": "no", "LEVEL": "info", "FORMAT": "text"}
+        preset = {"DIR": self.runtime, "USERS": "root", "CAPABILITIES": "NET_RAW", "CALLS": "mount",
+                  "yes|no": "no", "LEVEL": "info", "FORMAT": "text"}
         lines = []
         for line in run("--help").stdout.split("Options, with")[1].splitlines():
             found = re.match(r"  --([a-z-]+)=(\S+) .*?(?:\(([^()]+)\))?$", line)

@@ -35,7 +35,7 @@ def fixture(name, **options):
 class Broker:
     """One wpsd. Its log lines come through a queue, so that a test can wait for one."""
 
-    def __init__(self, runtime, *arguments, env=None, limits=None):
+    def __init__(self, runtime, *arguments, env=None, limits=None, before=()):
         environment = dict(os.environ, WPS_RUNTIME_DIR=runtime)
         environment.update(env or {})
         self.runtime = runtime
@@ -43,7 +43,7 @@ class Broker:
         self.end_was_seen = False
         self.news = queue.Queue()
         self.process = subprocess.Popen(
-            [WPSD, *arguments], env=environment, preexec_fn=limits,
+            [*before, WPSD, *arguments], env=environment, preexec_fn=limits,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()

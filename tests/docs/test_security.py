@@ -82,6 +82,18 @@ class Security(Example):
         self.assertEqual(os.stat(self.runtime).st_mode & 0o777, 0o711)
         self.assertEqual(os.stat(f"{self.runtime}/control").st_mode & 0o777, 0o666)
 
+    def test_the_line_about_the_fence_is_logged(self):
+        shown = self.text("fence").strip()
+        if os.geteuid() != 0:
+            self.skipTest("an ordinary user keeps less")
+        with open("/proc/self/status") as status:
+            has_all = "CapBnd:\t000001ff" in status.read()
+        if not has_all:
+            self.skipTest("not all capabilities are here to be kept")
+        broker = subprocess.run([f"{BUILD}/wpsd", "--plugin", "/no/such.so"], text=True, capture_output=True,
+                                env=os.environ | {"WPS_RUNTIME_DIR": self.runtime}, timeout=DEADLINE, check=False)
+        self.assertIn(shown, broker.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -58,6 +58,10 @@ def ipv6_works() -> bool:
         return False
 
 
+NETWORK_OF_ITS_OWN = "import ctypes\nassert ctypes.CDLL(None).unshare(0x40000000) == 0\n" \
+                     "ready(listen('0.0.0.0', 8080))\nhold()"
+
+
 class DetailCase(SystemCase):
     """Programs in blocks, and their records with detail."""
 
@@ -71,6 +75,10 @@ class DetailCase(SystemCase):
         listed = self.detail(block)
         self.assertIn(pid, listed)
         return listed[pid]
+
+    def ports(self, block: Block, pid: int) -> list[tuple[str, str, int]]:
+        return sorted((port["family"], port["address"], port["port"])
+                      for port in self.one(block, pid)["ports"])
 
     def python(self, block: Block, script: str, *args: str, **options: Any) -> Odd:
         """A program in the block; comes back when it is ready."""
@@ -256,10 +264,6 @@ class Processes(DetailCase):
 class Ports(DetailCase):
     """Listening TCP sockets."""
 
-    def ports(self, block: Block, pid: int) -> list[tuple[str, str, int]]:
-        return sorted((port["family"], port["address"], port["port"])
-                      for port in self.one(block, pid)["ports"])
-
     def test_each_port_is_told_with_its_address(self) -> None:
         block = self.block()
         hosts = ["127.0.0.1", "127.0.0.1", "0.0.0.0"] + (["::1", "::"] if ipv6_works() else [])
@@ -323,21 +327,32 @@ class Ports(DetailCase):
                          [("inet", "127.0.0.1", odd.told("ready")[0]["told"][0])])
 
     @unittest.skipUnless(os.geteuid() == 0, "a network namespace needs root")
-    def test_a_member_in_a_network_of_its_own_is_asked_for_there(self) -> None:
+    def test_of_a_member_in_a_network_of_its_own_no_ports_are_told(self) -> None:
         block = self.block()
-        script = "import ctypes\nassert ctypes.CDLL(None).unshare(0x40000000) == 0\n" \
-                 "ready(listen('0.0.0.0', 8080))\nhold()"
-        odd = self.python(block, script)
-        self.assertEqual(self.ports(block, odd.pid), [("inet", "0.0.0.0", 8080)])
-        outside = self.python(block, "ready(listen('127.0.0.1'))\nhold()")
-        self.assertEqual(self.ports(block, outside.pid),
-                         [("inet", "127.0.0.1", outside.told("ready")[0]["told"][0])])
+        odd = self.python(block, NETWORK_OF_ITS_OWN)
+        odd.until("ready")
+        self.assertNotIn("ports", self.one(block, odd.pid))
 
     def test_a_process_with_many_ports_has_them_all(self) -> None:
         block = self.block()
         odd = self.python(block, "ready(*[listen('127.0.0.1') for _ in range(200)])\nhold()")
         self.assertEqual([port for _, _, port in self.ports(block, odd.pid)],
                          sorted(odd.told("ready")[0]["told"]))
+
+
+@unittest.skipUnless(os.geteuid() == 0, "a network namespace needs root")
+class Networks(DetailCase):
+    """With the capability that it takes to look into others."""
+
+    wpsd = {"keep-capabilities": "SYS_ADMIN"}
+
+    def test_a_member_in_a_network_of_its_own_is_asked_for_there(self) -> None:
+        block = self.block()
+        odd = self.python(block, NETWORK_OF_ITS_OWN)
+        self.assertEqual(self.ports(block, odd.pid), [("inet", "0.0.0.0", 8080)])
+        outside = self.python(block, "ready(listen('127.0.0.1'))\nhold()")
+        self.assertEqual(self.ports(block, outside.pid),
+                         [("inet", "127.0.0.1", outside.told("ready")[0]["told"][0])])
 
 
 class Blocks(DetailCase):

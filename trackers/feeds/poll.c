@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #include "base/cleanup.h"
@@ -132,6 +133,28 @@ static int poll_drain(struct feed *feed, unsigned max, feed_sink *sink, void *co
 
 /* ---- watching ---- */
 
+/* Takes the descriptor over where it succeeds. */
+static int add_watch(struct poll_feed *poll, uint32_t pid, int *pidfd, uint64_t start_ticks)
+{
+    _cleanup_free_ struct watch *watch = calloc(1, sizeof *watch);
+    if (!watch)
+        return -ENOMEM;
+    *watch = (struct watch){.pid = pid, .pidfd = *pidfd, .start_ticks = start_ticks};
+    HASH_ADD(hh, poll->watches, pid, sizeof watch->pid, watch);
+    if (!watch->hh.tbl)
+        return -ENOMEM;
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = pid};
+    if (epoll_ctl(poll->feed.fd, EPOLL_CTL_ADD, *pidfd, &event) < 0) {
+        int code = errno;
+        HASH_DEL(poll->watches, watch);
+        return -code;
+    }
+    take_fd(pidfd);
+    watch = NULL;
+    poll->n_watches++;
+    return 0;
+}
+
 static int poll_watch(struct feed *feed, uint32_t pid, uint64_t start_ns)
 {
     struct poll_feed *poll = (struct poll_feed *)feed;
@@ -152,20 +175,7 @@ static int poll_watch(struct feed *feed, uint32_t pid, uint64_t start_ns)
     uint64_t start_ticks = proc_clock_ticks(&poll->clock, start_ns);
     if (proc_stat_read(&stat, pid) < 0 || stat.start_ticks != start_ticks)
         return -ESRCH;
-    struct watch *watch = calloc(1, sizeof *watch);
-    if (!watch)
-        return -ENOMEM;
-    struct epoll_event event = {.events = EPOLLIN, .data.u32 = pid};
-    if (epoll_ctl(feed->fd, EPOLL_CTL_ADD, pidfd, &event) < 0) {
-        free(watch);
-        return -errno;
-    }
-    watch->pid = pid;
-    watch->pidfd = take_fd(&pidfd);
-    watch->start_ticks = start_ticks;
-    HASH_ADD(hh, poll->watches, pid, sizeof watch->pid, watch);
-    poll->n_watches++;
-    return 0;
+    return add_watch(poll, pid, &pidfd, start_ticks);
 }
 
 static void poll_unwatch(struct feed *feed, uint32_t pid)
