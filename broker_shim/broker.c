@@ -505,8 +505,10 @@ enum broker_status broker_run(struct broker *self)
     }
     gather_init(&self->gather);
     on_plugins(self->loop, NULL, self);
-    if (plugin_host_phase(self->plugins) != PLUGIN_HOST_STOPPED)
-        zloop_start(self->loop);
+    /* A handler of ours ends it with -1. With 0 it was interrupted, by a signal that a plugin or
+     * something preloaded handles. */
+    while (plugin_host_phase(self->plugins) != PLUGIN_HOST_STOPPED && zloop_start(self->loop) == 0)
+        ;
     event_queue_close(self->queue);
     while (send_some(self))
         ;

@@ -4,6 +4,8 @@
 
 #include "broker_shim/rpc.h"
 
+#include <unistd.h>
+
 #include "base/cleanup.h"
 #include "broker_shim/descriptors.h"
 #include "broker_shim/endpoint.h"
@@ -205,9 +207,10 @@ static void send_reply(struct rpc *self, zmq_msg_t *who)
         return;
     }
     zmq_msg_init(&delimiter);
-    if (zmq_msg_send(who, self->handle, ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0 &&
-        zmq_msg_send(&delimiter, self->handle, ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0)
-        zmq_msg_send(&body, self->handle, ZMQ_DONTWAIT);
+    const int more = ZMQ_DONTWAIT | ZMQ_SNDMORE;
+    if (TEMP_FAILURE_RETRY(zmq_msg_send(who, self->handle, more)) >= 0 &&
+        TEMP_FAILURE_RETRY(zmq_msg_send(&delimiter, self->handle, more)) >= 0)
+        TEMP_FAILURE_RETRY(zmq_msg_send(&body, self->handle, ZMQ_DONTWAIT));
     zmq_msg_close(&delimiter);
     zmq_msg_close(&body);
 }

@@ -50,17 +50,18 @@ static void free_ask(struct ask *ask)
 }
 
 /* The envelope and the body in control->out. A client that is gone, or does not read, gets nothing.
- */
+ * What does not wait can be interrupted all the same, and what was sent of a message stays sent. */
 static void send_body(struct control *control, const struct frame *frames, size_t n_frames)
 {
     const struct wire_out *out = &control->out;
     for (size_t i = 0; i < n_frames; i++)
-        if (zmq_send(control->socket, frames[i].bytes, frames[i].size, ZMQ_DONTWAIT | ZMQ_SNDMORE) <
-            0) {
+        if (TEMP_FAILURE_RETRY(zmq_send(control->socket, frames[i].bytes, frames[i].size,
+                                        ZMQ_DONTWAIT | ZMQ_SNDMORE)) < 0) {
             control->module->counters.replies_dropped++;
             return;
         }
-    if (zmq_send(control->socket, out->bytes.data, out->bytes.size, ZMQ_DONTWAIT) < 0)
+    if (TEMP_FAILURE_RETRY(
+            zmq_send(control->socket, out->bytes.data, out->bytes.size, ZMQ_DONTWAIT)) < 0)
         control->module->counters.replies_dropped++;
 }
 
@@ -137,7 +138,7 @@ static bool receive(struct control *control, struct message *message)
     while (more) {
         zmq_msg_t part;
         zmq_msg_init(&part);
-        if (zmq_msg_recv(&part, control->socket, ZMQ_DONTWAIT) < 0) {
+        if (TEMP_FAILURE_RETRY(zmq_msg_recv(&part, control->socket, ZMQ_DONTWAIT)) < 0) {
             zmq_msg_close(&part);
             return message->total > 0;
         }
@@ -268,7 +269,7 @@ bool control_work(struct control *control)
     for (int i = 0; i < 256; i++) { /* then the feed gets its turn */
         int events = 0;
         size_t size = sizeof events;
-        if (zmq_getsockopt(control->socket, ZMQ_EVENTS, &events, &size) < 0 ||
+        if (TEMP_FAILURE_RETRY(zmq_getsockopt(control->socket, ZMQ_EVENTS, &events, &size)) < 0 ||
             !(events & ZMQ_POLLIN))
             break;
         if (!receive(control, &message))
