@@ -108,6 +108,11 @@ bool tracker_procs_path(const struct tracker *tracker, const char *block, const 
     return tracker->class->procs_path && tracker->class->procs_path(tracker, block, scope, path);
 }
 
+bool tracker_is_there(const struct tracker *tracker, const char *block, const char *scope)
+{
+    return !tracker->class->is_there || tracker->class->is_there(tracker, block, scope);
+}
+
 int tracker_cpu_us(const struct tracker *tracker, const char *block, uint64_t *ret_cpu_us)
 {
     return tracker->class->cpu_us ? tracker->class->cpu_us(tracker, block, ret_cpu_us) : -ENOTSUP;

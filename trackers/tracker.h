@@ -73,6 +73,10 @@ int tracker_renew_root(struct tracker *tracker, struct wps_error *error);
 bool tracker_procs_path(const struct tracker *tracker, const char *block, const char *scope,
                         char path[static TRACKER_PATH_MAX]);
 
+/* False where the place of the block, or of its sub-scope if given, is not there any more: somebody
+ * else took it away. */
+bool tracker_is_there(const struct tracker *tracker, const char *block, const char *scope);
+
 /* CPU time of all that ever was in the block, those that ended included, in microseconds. For a
  * worker's thread; any one. -ENOTSUP: this tracker's blocks have no such account; -ENOENT: no such
  * block. */
