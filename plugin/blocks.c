@@ -467,6 +467,8 @@ static int adopt_block(struct module *module, struct block *none, const char *id
     (void)none;
     if (block_id_check(text_of(id), "", NULL) < 0)
         return 0; /* not one of ours */
+    if (registry_n_blocks(&module->registry) == 0)
+        tracker_read_clock(module->tracker, &module->clock.boot_ms);
     struct block *block = registry_add_block(&module->registry, text_of(id));
     if (!block)
         return wps_error_set(error, -ENOMEM, "out of memory");
@@ -485,7 +487,10 @@ static int adopt_block(struct module *module, struct block *none, const char *id
 int blocks_adopt(struct module *module, struct wps_error *error)
 {
     keeper_wait_for_last(module);
-    return for_each_name(module, NULL, adopt_block, error);
+    int r = for_each_name(module, NULL, adopt_block, error);
+    if (r == 0)
+        tracker_mark_clock(module->tracker, module->clock.boot_ms);
+    return r;
 }
 
 bool blocks_end_all(struct module *module)

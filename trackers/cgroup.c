@@ -70,6 +70,16 @@ static bool cgroup_is_there(const struct tracker *tracker, const char *block, co
            errno != ENOENT;
 }
 
+static bool cgroup_read_clock(const struct tracker *tracker, int64_t *ret_boot_ms)
+{
+    return cgroup_read_boot(tracker->root_path, ret_boot_ms);
+}
+
+static void cgroup_mark_clock(const struct tracker *tracker, int64_t boot_ms)
+{
+    cgroup_mark_boot(tracker->root_path, boot_ms);
+}
+
 /* Members may make cgroups of any name: only what can be an id is one. */
 static bool is_id(const char *part, size_t size)
 {
@@ -462,6 +472,8 @@ const struct tracker_class tracker_cgroup = {
     .locate = cgroup_locate,
     .procs_path = cgroup_procs_path,
     .is_there = cgroup_is_there,
+    .read_clock = cgroup_read_clock,
+    .mark_clock = cgroup_mark_clock,
     .cpu_us = cgroup_cpu_us,
     .run = cgroup_run,
 };
