@@ -69,6 +69,11 @@ const char *events_endpoint(const struct events *self)
     return self->endpoint;
 }
 
+int events_renew(struct events *self, mode_t mode, struct wps_error *error)
+{
+    return endpoint_renew(self->socket, self->endpoint, mode, error);
+}
+
 int events_fd(const struct events *self)
 {
     return zsock_fd(self->socket);

@@ -84,6 +84,11 @@ const char *rpc_endpoint(const struct rpc *self)
     return self->endpoint;
 }
 
+int rpc_renew(struct rpc *self, mode_t mode, struct wps_error *error)
+{
+    return endpoint_renew(self->socket, self->endpoint, mode, error);
+}
+
 zsock_t *rpc_socket(struct rpc *self)
 {
     return self->socket;
