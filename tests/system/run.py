@@ -2,8 +2,8 @@
 """Runs one suite: run.py FILE. Prints a line a case and ends with `N passed, N failed, N skipped`.
 
 The environment says with what: PROCTRACK_WPSD, PROCTRACK_SO, PROCTRACK_ODD, PROCTRACK_CLI,
-PROCTRACK_EXPORTER, PROCTRACK_BIRTH_PROBE, PROCTRACK_FIRST_FORK, PROCTRACK_REFUSE, PROCTRACK_MANAGER
-(binaries), PROCTRACK_SCHEMAS, PROCTRACK_PACKAGING (directories), PROCTRACK_FEED (bpf, netlink, poll; else the
+PROCTRACK_EXPORTER, PROCTRACK_BIRTH_PROBE, PROCTRACK_FIRST_FORK, PROCTRACK_REFUSE, PROCTRACK_MANAGER,
+PROCTRACK_DISTURB (binaries), PROCTRACK_SCHEMAS, PROCTRACK_PACKAGING (directories), PROCTRACK_FEED (bpf, netlink, poll; else the
 best), PROCTRACK_TRACKER (cgroup, lineage; else the
 best), PROCTRACK_UID (as root: run as this ordinary user), PROCTRACK_SLOW (how many times slower than
 an optimised build), PROCTRACK_SANITIZE (address, thread), PROCTRACK_CASE (only cases whose name has this
