@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 from typing import Callable
 
 from blackbox import intrude, programs
-from blackbox.wire import DEADLINE
 
 from world import Held, Member, World
 
@@ -20,6 +18,7 @@ class Accounts:
 
     def __init__(self) -> None:
         self.before: tuple[int, int] | None = None
+        self.last: tuple[int, int] | None = None
 
     def forget(self) -> None:
         """There is another broker."""
@@ -32,8 +31,14 @@ class Accounts:
 
     def check(self, world: World) -> None:
         if self.before is None:
+            world.requests.send("list_all_blocks")  # everybody is connected, and counted
+            world.requests.settle()
             self.before = held_by_the_broker(world)
-        programs.wait_for(lambda: self._no_more(world), "descriptors and threads are as before")
+        try:
+            programs.wait_for(lambda: self._no_more(world), "descriptors and threads are as before")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.before}, now {self.last}: "
+                                 f"{intrude.descriptors(world.broker.pid)}") from None
 
     def _no_more(self, world: World) -> bool:
         now = held_by_the_broker(world)
@@ -106,7 +111,7 @@ def each_life_was_told(world: World) -> None:
     for held in world.blocks:
         held.note_losses()
         for member in [*held.members, *(ended for ended in world.ended if ended.held is held)]:
-            if member.seen and not member.moved and tells_all(world):
+            if member.seen and not (member.moved or member.lost) and tells_all(world):
                 check_told(held, member)
     world.ended.clear()
 

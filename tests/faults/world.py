@@ -98,7 +98,8 @@ class Member:
     moved: bool = False  # it has been in more than one block
     doomed: bool = False  # somebody may have ended it
     stayers: set[int] | None = None
-    seen: bool = False  # it was known as a member while all was well, and nothing was lost since
+    seen: bool = False  # it was known as a member while all was well
+    lost: bool = False  # something may not have been told of it
 
     def pids(self) -> set[int]:
         return {self.odd.pid, *self.odd.births()}
@@ -205,7 +206,7 @@ class Held:
     def forget_what_was_seen(self) -> None:
         for member in [*self.members, *self.world.gone, *self.world.ended]:
             if member.held is self:
-                member.seen = False
+                member.lost = True
 
     def doom(self) -> None:
         for member in self.members:
