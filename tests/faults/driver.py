@@ -49,7 +49,7 @@ class Driver:
             self._begin(words[0])
         elif verb == "undo":
             self._end()
-        elif self.fault is None or self.fault.lasts:
+        elif self.fault is None or (self.fault.lasts and verb not in self.fault.without):
             workload.run(self.world, line)
             self.world.requests.take()
 

@@ -22,6 +22,8 @@ class Fault:
     survives: ClassVar[bool] = True
     #: Whether steps of the workload come between `do` and `undo`.
     lasts: ClassVar[bool] = False
+    #: Steps that wait for its end, and so do not come in between.
+    without: ClassVar[frozenset[str]] = frozenset()
     #: Errorcodes that the workload may meet meanwhile, besides those of blocks that are gone.
     allows: ClassVar[frozenset[str]] = frozenset()
     #: How many descriptors it costs the broker for good.
