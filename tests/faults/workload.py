@@ -146,12 +146,13 @@ def remove(world: World, number: str) -> None:
 def end_with(world: World, number: str, command: str, **data: int) -> None:
     held = block(world, number)
     held.doom()
+    held.is_killed = True
     world.requests.send(command, block_id=held.id, **data)
 
 
 @step
 def freeze_thaw(world: World, number: str) -> None:
-    for command in ("freeze", "thaw"):
+    for command in ("freeze", "thaw") if world.tracker == "cgroup" else ():
         world.requests.send(command, block_id=block(world, number).id)
 
 

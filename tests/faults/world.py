@@ -28,6 +28,7 @@ from blackbox.wire import DEADLINE, Refused, pack, unpack
 
 BLOCKS = 3
 WITNESSES = 4
+NO_PID = 1 << 23  # beyond what the kernel gives out
 OLDEST = 50.0  # seconds that a member lives at most: its own alarm would end it later
 #: Refusals that any request may meet, as others end what it is about.
 USUAL = frozenset({"no_such_block", "no_such_process"})
@@ -126,6 +127,7 @@ class Held:
         self.members: list[Member] = []
         self.procs_path: str | None = None
         self.resyncs = 0  # that were taken note of
+        self.is_killed = False  # since somebody joined last
         self.repairs_due = 0  # how often the mirror had to list again, as there was another broker
         self.watch = world.broker.watch(block_id)
         self.mirror: Mirror | None = None
@@ -172,11 +174,19 @@ class Held:
 
     def spawn(self, life: list[str], procs_path: str | None = None) -> Odd:
         """A life that begins as a member."""
-        self.world.requests.settle()  # an end that is under way would end it too
+        self.world.requests.settle()
+        self.until_no_kill_runs()
         if self.world.tracker == "cgroup":
             return Odd(*life, procs_path=procs_path or self.procs_path)
         return Odd(*life, environment=self.tag, joins=lambda pid: self.world.broker.control(
             "assign_process", block_id=self.id, pid=pid, root=False))
+
+    def until_no_kill_runs(self) -> None:
+        """A kill is answered when it begins, and would end who joins meanwhile. Who assigns waits for it."""
+        if self.is_killed and self.world.is_calm:
+            self.is_killed = False
+            self.world.refused("no_such_process", "no_such_block", command="assign_process", block_id=self.id,
+                               pid=NO_PID)
 
     def start(self, life: list[str], procs_path: str | None = None) -> Member:
         """One that stays until it is let go."""
