@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "access/keyring.h"
 #include "access/zap.h"
@@ -263,7 +264,7 @@ static bool read_monitor(struct access *self, void *monitor)
     for (int i = 0; i < READ_IN_ONE_GO; i++) {
         zmq_msg_t frame;
         zmq_msg_init(&frame);
-        bool got = zmq_msg_recv(&frame, monitor, ZMQ_DONTWAIT) >= 0;
+        bool got = TEMP_FAILURE_RETRY(zmq_msg_recv(&frame, monitor, ZMQ_DONTWAIT)) >= 0;
         self->refused += got && zmq_msg_more(&frame);
         zmq_msg_close(&frame);
         if (!got)

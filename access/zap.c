@@ -5,6 +5,7 @@
 #include "access/zap.h"
 
 #include <errno.h>
+#include <unistd.h>
 #include <zmq.h>
 
 #define ENDPOINT "inproc://zeromq.zap.01"
@@ -57,7 +58,7 @@ static size_t receive(void *socket, zmq_msg_t frames[static FRAMES_MAX])
         zmq_msg_t *frame = n < FRAMES_MAX ? &frames[n] : &over;
         if (frame == &over)
             zmq_msg_init(&over);
-        if (zmq_msg_recv(frame, socket, ZMQ_DONTWAIT) < 0)
+        if (TEMP_FAILURE_RETRY(zmq_msg_recv(frame, socket, ZMQ_DONTWAIT)) < 0)
             return n;
         more = zmq_msg_more(frame);
         n++;
@@ -81,7 +82,7 @@ static bool is_permitted(zmq_msg_t *frames, size_t n, zap_decide *decide, void *
 
 static void send_text(void *socket, struct text text, int flags)
 {
-    zmq_send(socket, text.at, text.size, ZMQ_DONTWAIT | flags);
+    TEMP_FAILURE_RETRY(zmq_send(socket, text.at, text.size, ZMQ_DONTWAIT | flags));
 }
 
 /* To who has gone meanwhile nothing is sent (without ZMQ_ROUTER_MANDATORY). */

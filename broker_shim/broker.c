@@ -22,6 +22,7 @@
 #include "broker_shim/routing.h"
 #include "broker_shim/rpc.h"
 #include "broker_shim/runtime_dir.h"
+#include "broker_shim/runtime_guard.h"
 #include "broker_shim/signals.h"
 
 enum {
@@ -35,6 +36,7 @@ struct broker {
     broker_read_config *read_config;
     void *read_config_context;
     struct runtime_dir runtime;
+    struct runtime_guard *guard;
     struct counters counters;
     struct access *access;
     struct event_queue *queue;
@@ -282,6 +284,7 @@ void broker_destroy(struct broker **self_p)
         return;
     *self_p = NULL;
     bool stuck = self->plugins && plugin_host_is_stuck(self->plugins);
+    runtime_guard_destroy(&self->guard);
     zloop_destroy(&self->loop);
     rpc_destroy(&self->rpc);
     publish_destroy(&self->publish);
@@ -474,6 +477,22 @@ static int watch_access(struct broker *self)
     return failed;
 }
 
+/* Without it the broker runs, but does not see when its directory is deleted. */
+static void guard_runtime(struct broker *self)
+{
+    struct wps_error error;
+    struct runtime_guard_options options = {
+        .runtime = &self->runtime,
+        .allow_others = is_open(self),
+        .mode = socket_mode(self),
+        .routing = &self->routing,
+        .publish = self->publish,
+        .rpc = self->rpc,
+    };
+    if (runtime_guard_new(&self->guard, self->loop, &options, &error) < 0)
+        log_warning("%s: if it is deleted, nobody will notice", error.message);
+}
+
 static int make_loop(struct broker *self)
 {
     self->loop = zloop_new();
@@ -503,10 +522,13 @@ enum broker_status broker_run(struct broker *self)
         log_error("making the loop: no memory");
         return BROKER_FAILED;
     }
+    guard_runtime(self);
     gather_init(&self->gather);
     on_plugins(self->loop, NULL, self);
-    if (plugin_host_phase(self->plugins) != PLUGIN_HOST_STOPPED)
-        zloop_start(self->loop);
+    /* A handler of ours ends it with -1. With 0 it was interrupted, by a signal that a plugin or
+     * something preloaded handles. */
+    while (plugin_host_phase(self->plugins) != PLUGIN_HOST_STOPPED && zloop_start(self->loop) == 0)
+        ;
     event_queue_close(self->queue);
     while (send_some(self))
         ;

@@ -96,6 +96,17 @@ int endpoint_bind(zsock_t *socket, const char *endpoint, mode_t mode, char **ret
     return 0;
 }
 
+int endpoint_renew(zsock_t *socket, const char *endpoint, mode_t mode, struct wps_error *error)
+{
+    const char *path = file_of(endpoint);
+    struct stat status;
+    if (!path || lstat(path, &status) == 0)
+        return 0;
+    _cleanup_free_ char *bound = NULL;
+    int result = endpoint_bind(socket, endpoint, mode, &bound, error);
+    return result < 0 ? result : 1;
+}
+
 void endpoint_unlink(const char *endpoint)
 {
     const char *path = endpoint ? file_of(endpoint) : NULL;

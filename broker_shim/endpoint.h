@@ -27,6 +27,11 @@ int endpoint_check(const char *endpoint, struct wps_error *error);
 int endpoint_bind(zsock_t *socket, const char *endpoint, mode_t mode, char **ret_bound,
                   struct wps_error *error);
 
+/* Where the file of a bound ipc endpoint was deleted: binds it once more. The connections there are
+ * stay, on the listener that had the old file, which stays too. 1: it was so; 0: it is there, or it
+ * has no file. */
+int endpoint_renew(zsock_t *socket, const char *endpoint, mode_t mode, struct wps_error *error);
+
 /* Removes the socket file of an ipc endpoint. Null is fine. */
 void endpoint_unlink(const char *endpoint);
 

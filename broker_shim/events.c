@@ -4,6 +4,8 @@
 
 #include "broker_shim/events.h"
 
+#include <unistd.h>
+
 #include "broker_shim/endpoint.h"
 
 enum {
@@ -67,6 +69,11 @@ const char *events_endpoint(const struct events *self)
     return self->endpoint;
 }
 
+int events_renew(struct events *self, mode_t mode, struct wps_error *error)
+{
+    return endpoint_renew(self->socket, self->endpoint, mode, error);
+}
+
 int events_fd(const struct events *self)
 {
     return zsock_fd(self->socket);
@@ -76,9 +83,9 @@ int events_fd(const struct events *self)
  * frame, and nobody has got it yet); without, the one with the full queue is left out. */
 static int send_frames(struct events *self, zmq_msg_t *topic, zmq_msg_t *body)
 {
-    if (zmq_msg_send(topic, self->handle, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0)
+    if (TEMP_FAILURE_RETRY(zmq_msg_send(topic, self->handle, ZMQ_DONTWAIT | ZMQ_SNDMORE)) < 0)
         return -errno;
-    if (zmq_msg_send(body, self->handle, ZMQ_DONTWAIT) < 0)
+    if (TEMP_FAILURE_RETRY(zmq_msg_send(body, self->handle, ZMQ_DONTWAIT)) < 0)
         return -errno;
     return 0;
 }
@@ -136,7 +143,7 @@ void events_receive(struct events *self)
 {
     zmq_msg_t message;
     zmq_msg_init(&message);
-    while (zmq_msg_recv(&message, self->handle, ZMQ_DONTWAIT) >= 0)
+    while (TEMP_FAILURE_RETRY(zmq_msg_recv(&message, self->handle, ZMQ_DONTWAIT)) >= 0)
         ;
     zmq_msg_close(&message);
 }

@@ -39,6 +39,9 @@ void events_destroy(struct events **self_p);
 
 const char *events_endpoint(const struct events *self);
 
+/* Binds it once more where its file was deleted: see endpoint_renew. */
+int events_renew(struct events *self, mode_t mode, struct wps_error *error);
+
 /* Readable when events_receive is to be called; it is ZeroMQ's (ZMQ_FD), and readable too when
  * there is nothing to be read. */
 int events_fd(const struct events *self);

@@ -4,6 +4,8 @@
 
 #include "broker_shim/frames.h"
 
+#include <unistd.h>
+
 size_t frames_receive(void *socket, zmq_msg_t *frames, size_t n_kept)
 {
     zmq_msg_t surplus;
@@ -13,7 +15,7 @@ size_t frames_receive(void *socket, zmq_msg_t *frames, size_t n_kept)
     zmq_msg_init(&surplus);
     for (int more = 1; more;) {
         zmq_msg_t *frame = n < n_kept ? &frames[n] : &surplus;
-        if (zmq_msg_recv(frame, socket, ZMQ_DONTWAIT) < 0)
+        if (TEMP_FAILURE_RETRY(zmq_msg_recv(frame, socket, ZMQ_DONTWAIT)) < 0)
             break;
         more = zmq_msg_more(frame);
         n++;

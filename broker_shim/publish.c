@@ -84,6 +84,11 @@ const char *publish_endpoint(const struct publish *self)
     return self->endpoint;
 }
 
+int publish_renew(struct publish *self, mode_t mode, struct wps_error *error)
+{
+    return endpoint_renew(self->socket, self->endpoint, mode, error);
+}
+
 zsock_t *publish_socket(struct publish *self)
 {
     return self->socket;

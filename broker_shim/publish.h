@@ -33,6 +33,9 @@ int publish_new(struct publish **ret, const struct publish_options *options,
 void publish_destroy(struct publish **self_p);
 
 const char *publish_endpoint(const struct publish *self);
+
+/* Binds it once more where its file was deleted: see endpoint_renew. */
+int publish_renew(struct publish *self, mode_t mode, struct wps_error *error);
 zsock_t *publish_socket(struct publish *self);
 
 /* To be called when the socket is readable: takes some messages and routes them. */

@@ -36,6 +36,14 @@ int routing_try_send(struct routing *self, struct packet *packet)
     return result;
 }
 
+int routing_renew(struct routing *self, mode_t mode, struct wps_error *error)
+{
+    pthread_mutex_lock(&self->lock);
+    int result = events_renew(self->events, mode, error);
+    pthread_mutex_unlock(&self->lock);
+    return result;
+}
+
 void routing_receive(struct routing *self)
 {
     pthread_mutex_lock(&self->lock);

@@ -41,6 +41,9 @@ int routing_try_send(struct routing *self, struct packet *packet);
 int routing_send_from_outside(struct routing *self, const struct event *event, const char *where,
                               struct wps_error *error);
 
+/* Binds the events socket once more where its file was deleted: see endpoint_renew. */
+int routing_renew(struct routing *self, mode_t mode, struct wps_error *error);
+
 /* To be called when the events socket has something for us (events_fd). */
 void routing_receive(struct routing *self);
 

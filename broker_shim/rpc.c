@@ -4,6 +4,8 @@
 
 #include "broker_shim/rpc.h"
 
+#include <unistd.h>
+
 #include "base/cleanup.h"
 #include "broker_shim/descriptors.h"
 #include "broker_shim/endpoint.h"
@@ -87,6 +89,11 @@ void rpc_destroy(struct rpc **self_p)
 const char *rpc_endpoint(const struct rpc *self)
 {
     return self->endpoint;
+}
+
+int rpc_renew(struct rpc *self, mode_t mode, struct wps_error *error)
+{
+    return endpoint_renew(self->socket, self->endpoint, mode, error);
 }
 
 zsock_t *rpc_socket(struct rpc *self)
@@ -227,9 +234,10 @@ static void send_reply(struct rpc *self, zmq_msg_t *who)
         return;
     }
     zmq_msg_init(&delimiter);
-    if (zmq_msg_send(who, self->handle, ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0 &&
-        zmq_msg_send(&delimiter, self->handle, ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0)
-        zmq_msg_send(&body, self->handle, ZMQ_DONTWAIT);
+    const int more = ZMQ_DONTWAIT | ZMQ_SNDMORE;
+    if (TEMP_FAILURE_RETRY(zmq_msg_send(who, self->handle, more)) >= 0 &&
+        TEMP_FAILURE_RETRY(zmq_msg_send(&delimiter, self->handle, more)) >= 0)
+        TEMP_FAILURE_RETRY(zmq_msg_send(&body, self->handle, ZMQ_DONTWAIT));
     zmq_msg_close(&delimiter);
     zmq_msg_close(&body);
 }

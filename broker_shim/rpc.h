@@ -34,6 +34,9 @@ int rpc_new(struct rpc **ret, const struct rpc_options *options, struct rpc_comm
 void rpc_destroy(struct rpc **self_p);
 
 const char *rpc_endpoint(const struct rpc *self);
+
+/* Binds it once more where its file was deleted: see endpoint_renew. */
+int rpc_renew(struct rpc *self, mode_t mode, struct wps_error *error);
 zsock_t *rpc_socket(struct rpc *self);
 
 /* To be called when the socket is readable: takes some requests and answers them. */

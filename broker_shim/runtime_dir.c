@@ -114,6 +114,31 @@ int runtime_dir_open(struct runtime_dir *ret, const char *path, bool allow_other
     return 0;
 }
 
+/* True where what we hold is what others find by the path. */
+static bool is_there(const struct runtime_dir *self)
+{
+    struct stat held, found, lock;
+    return fstat(self->fd, &held) == 0 && lstat(self->path, &found) == 0 &&
+           held.st_dev == found.st_dev && held.st_ino == found.st_ino &&
+           fstat(self->lock, &lock) == 0 && lock.st_nlink > 0;
+}
+
+int runtime_dir_renew(struct runtime_dir *self, bool allow_others, struct wps_error *error)
+{
+    struct runtime_dir next = RUNTIME_DIR_NONE;
+    if (is_there(self))
+        return 0;
+    int result = runtime_dir_open(&next, self->path, allow_others, error);
+    if (result < 0)
+        return result;
+    free(next.path); /* plugins hold the one that there is */
+    close(self->lock);
+    close(self->fd);
+    self->fd = next.fd;
+    self->lock = next.lock;
+    return 1;
+}
+
 void runtime_dir_close(struct runtime_dir *self)
 {
     free(self->path);

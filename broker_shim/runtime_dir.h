@@ -33,6 +33,10 @@ struct runtime_dir {
 int runtime_dir_open(struct runtime_dir *ret, const char *path, bool allow_others,
                      struct wps_error *error);
 
+/* Where the directory at its path is not that one any more, or its lock file was deleted: makes and
+ * locks it again, as runtime_dir_open does. 1: it was so; 0: all is there. */
+int runtime_dir_renew(struct runtime_dir *self, bool allow_others, struct wps_error *error);
+
 /* Lets go of the lock and of all else. RUNTIME_DIR_NONE is fine. */
 void runtime_dir_close(struct runtime_dir *self);
 

@@ -124,10 +124,34 @@ static void take_wishes(struct module *module, struct block *block, const struct
         block->keep_on_exit = ask->request.keep_on_exit;
 }
 
-/* True where the sub-scope that is asked for can be joined already. */
-static bool is_made(const struct block *block, const struct ask *ask)
+/* With a sub-scope that is gone, those above and below it may be. */
+static void displace_lost(struct module *module, struct block *block)
 {
-    const struct scope *scope = registry_scope(block, scope_or_main(ask));
+    struct scope *scope;
+    SLIST_FOREACH (scope, &block->scopes, in_block)
+        if (scope->made && !tracker_is_there(module->tracker, block->id, scope->name))
+            registry_displace_scope(&module->registry, scope);
+}
+
+/* Somebody else took the place of the block away, or of one of its sub-scopes. */
+static void note_gone(struct module *module, struct block *block, const struct scope *scope)
+{
+    bool all = !tracker_is_there(module->tracker, block->id, "");
+    module_log(module, WPS_LOG_WARNING,
+               "the cgroup of block %s%s%s was removed by somebody else: it is made again",
+               block->id, all ? "" : ", sub-scope ", all ? "" : scope->name);
+    if (all)
+        registry_displace_block(&module->registry, block);
+    else
+        displace_lost(module, block);
+}
+
+/* True where the sub-scope that is asked for can be joined already. */
+static bool is_made(struct module *module, struct block *block, const struct ask *ask)
+{
+    struct scope *scope = registry_scope(block, scope_or_main(ask));
+    if (scope && scope->made && !tracker_is_there(module->tracker, block->id, scope->name))
+        note_gone(module, block, scope);
     return scope && scope->made;
 }
 
@@ -158,6 +182,8 @@ static bool begin_making(struct module *module, struct block *block, struct ask 
         return false;
     }
     op->mark = ask->request.command == CONTROL_ENSURE_TRACKER ? mark_wished(ask) : TRACKER_UNMARKED;
+    if (!op->mark && !block->place)
+        op->mark = (enum tracker_mark)block->mark; /* made again: what was said of it holds */
     op->tag = (uintptr_t)ask;
     op->n_new = registry_scopes_missing(block, scope_or_main(ask));
     op->is_watched = block->watch_fd >= 0;
@@ -313,7 +339,7 @@ void blocks_ensure(struct module *module, struct ask *ask)
     if (!keeper_settle(module, ask))
         return; /* answered, or it comes back here */
     bool busy = block && (block->state != BLOCK_LIVE || !TAILQ_EMPTY(&block->makers));
-    if (block && !busy && is_made(block, ask) && is_marked(block, ask)) {
+    if (block && !busy && is_made(module, block, ask) && is_marked(block, ask)) {
         take_wishes(module, block, ask);
         answer_ensure(module, block, ask, false);
         return;
@@ -361,7 +387,7 @@ void blocks_assign(struct module *module, struct block *block, struct ask *ask)
         limits_refuse(module, ask, LIMIT_PROCESSES);
         return;
     }
-    if (is_made(block, ask) || !(tracker_traits(module->tracker) & TRACKER_TRACKS)) {
+    if (is_made(module, block, ask) || !(tracker_traits(module->tracker) & TRACKER_TRACKS)) {
         assign_start(module, block, ask, &ask->request, ask->uid);
         return;
     }
@@ -443,6 +469,8 @@ static int adopt_block(struct module *module, struct block *none, const char *id
     (void)none;
     if (block_id_check(text_of(id), "", NULL) < 0)
         return 0; /* not one of ours */
+    if (registry_n_blocks(&module->registry) == 0)
+        tracker_read_clock(module->tracker, &module->clock.boot_ms);
     struct block *block = registry_add_block(&module->registry, text_of(id));
     if (!block)
         return wps_error_set(error, -ENOMEM, "out of memory");
@@ -461,7 +489,10 @@ static int adopt_block(struct module *module, struct block *none, const char *id
 int blocks_adopt(struct module *module, struct wps_error *error)
 {
     keeper_wait_for_last(module);
-    return for_each_name(module, NULL, adopt_block, error);
+    int r = for_each_name(module, NULL, adopt_block, error);
+    if (r == 0)
+        tracker_mark_clock(module->tracker, module->clock.boot_ms);
+    return r;
 }
 
 bool blocks_end_all(struct module *module)

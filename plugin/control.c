@@ -16,8 +16,10 @@
 #include <zmq.h>
 
 #include "access/access.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "plugin/commands.h"
+#include "plugin/control_file.h"
 #include "plugin/limits.h"
 
 enum { FRAMES_MAX = 8, HIGH_WATER = 1000, BACKLOG = 1024 };
@@ -27,6 +29,7 @@ struct control {
     void *context, *socket; /* ZeroMQ's; used by the loop alone */
     struct access *access;  /* who may ask */
     sd_event_source *source, *access_sources[ACCESS_SOCKETS_MAX];
+    struct control_file *file;
     bool bound, ipc;
     bool stirred; /* a socket may have news that ZeroMQ told once, and will not tell again */
     char endpoint[OPTION_TEXT_MAX + 32];
@@ -51,18 +54,19 @@ static void free_ask(struct ask *ask)
 }
 
 /* The envelope and the body in control->out. A client that is gone, or does not read, gets nothing.
- */
+ * What does not wait can be interrupted all the same, and what was sent of a message stays sent. */
 static void send_body(struct control *control, const struct frame *frames, size_t n_frames)
 {
     const struct wire_out *out = &control->out;
     control->stirred = true; /* sending may take the news of what came */
     for (size_t i = 0; i < n_frames; i++)
-        if (zmq_send(control->socket, frames[i].bytes, frames[i].size, ZMQ_DONTWAIT | ZMQ_SNDMORE) <
-            0) {
+        if (TEMP_FAILURE_RETRY(zmq_send(control->socket, frames[i].bytes, frames[i].size,
+                                        ZMQ_DONTWAIT | ZMQ_SNDMORE)) < 0) {
             control->module->counters.replies_dropped++;
             return;
         }
-    if (zmq_send(control->socket, out->bytes.data, out->bytes.size, ZMQ_DONTWAIT) < 0)
+    if (TEMP_FAILURE_RETRY(
+            zmq_send(control->socket, out->bytes.data, out->bytes.size, ZMQ_DONTWAIT)) < 0)
         control->module->counters.replies_dropped++;
 }
 
@@ -139,7 +143,7 @@ static bool receive(struct control *control, struct message *message)
     while (more) {
         zmq_msg_t part;
         zmq_msg_init(&part);
-        if (zmq_msg_recv(&part, control->socket, ZMQ_DONTWAIT) < 0) {
+        if (TEMP_FAILURE_RETRY(zmq_msg_recv(&part, control->socket, ZMQ_DONTWAIT)) < 0) {
             zmq_msg_close(&part);
             return message->total > 0;
         }
@@ -287,7 +291,7 @@ bool control_work(struct control *control)
     for (int i = 0; i < 256; i++) { /* then the feed gets its turn */
         int events = 0;
         size_t size = sizeof events;
-        if (zmq_getsockopt(control->socket, ZMQ_EVENTS, &events, &size) < 0 ||
+        if (TEMP_FAILURE_RETRY(zmq_getsockopt(control->socket, ZMQ_EVENTS, &events, &size)) < 0 ||
             !(events & ZMQ_POLLIN))
             break;
         if (!receive(control, &message))
@@ -386,6 +390,16 @@ static int take_endpoint(struct control *control)
     return 0;
 }
 
+/* Without it we serve, but do not see when the file is deleted. */
+static void guard_file(struct control *control)
+{
+    const char *file = file_of(control);
+    int r = file && *file == '/' ? control_file_open(&control->file, control, file) : 0;
+    if (r < 0)
+        module_log(control->module, WPS_LOG_WARNING,
+                   "cannot watch %s: if it is deleted, nobody will notice: %s", file, strerror(-r));
+}
+
 static int open_socket(struct control *control, struct wps_error *error)
 {
     int one = 1, zero = 0, marks = HIGH_WATER, backlog = BACKLOG;
@@ -414,7 +428,33 @@ static int open_socket(struct control *control, struct wps_error *error)
     control->bound = true;
     r = take_endpoint(control);
     r = r < 0 ? r : watch_all(control);
-    return r < 0 ? wps_error_system(error, r, "cannot watch the control socket") : 0;
+    if (r < 0)
+        return wps_error_system(error, r, "cannot watch the control socket");
+    guard_file(control);
+    return 0;
+}
+
+/* What others left there in the meantime is not ours to bind in. */
+static bool directory_is_ours(const char *file)
+{
+    _cleanup_free_ char *directory = strndup(file, (size_t)(strrchr(file, '/') - file) + 1);
+    struct stat status;
+    return directory && stat(directory, &status) == 0 && status.st_uid == geteuid();
+}
+
+int control_renew(struct control *control, struct wps_error *error)
+{
+    const char *file = file_of(control);
+    struct stat status;
+    if (!file || lstat(file, &status) == 0)
+        return 0;
+    if (!directory_is_ours(file))
+        return wps_error_set(error, -EPERM, "the directory of %s is not there, or not ours", file);
+    if (zmq_bind(control->socket, control->endpoint) < 0)
+        return wps_error_set(error, -errno, "cannot bind %s: %s", control->endpoint,
+                             zmq_strerror(errno));
+    int r = take_endpoint(control);
+    return r < 0 ? wps_error_system(error, r, "cannot set the mode of %s", file) : 1;
 }
 
 int control_open(struct module *module, struct control **ret, struct wps_error *error)
@@ -450,6 +490,7 @@ void control_close(struct control **control_p)
         return;
     while ((ask = TAILQ_FIRST(&control->asks)))
         control_refuse(ask, ERRORCODE_INTERNAL, "the broker is going down");
+    control_file_close(&control->file);
     sd_event_source_disable_unref(control->source);
     for (int i = 0; i < ACCESS_SOCKETS_MAX; i++)
         sd_event_source_disable_unref(control->access_sources[i]);

@@ -39,6 +39,11 @@ struct ask {
  * on with a sentence. */
 int control_open(struct module *module, struct control **ret, struct wps_error *error);
 
+/* Where the file of the socket was deleted: binds it once more. The connections there are stay, on
+ * the listener that had the old file, which stays too. 1: it was so; 0: it is there, or it has no
+ * file. */
+int control_renew(struct control *control, struct wps_error *error);
+
 /* Answers what still waits with `internal`, and closes. */
 void control_close(struct control **control_p);
 

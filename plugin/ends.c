@@ -140,6 +140,14 @@ static int on_watch(sd_event_source *source, int fd, uint32_t events, void *cont
     return 0;
 }
 
+/* Each time a little later than the time before. */
+static void wake_later(struct block *block)
+{
+    wake_in(block, block->patience_ms);
+    block->patience_ms =
+        block->patience_ms * 2 < KILL_AGAIN_MAX_MS ? block->patience_ms * 2 : KILL_AGAIN_MAX_MS;
+}
+
 static int on_again(sd_event_source *source, uint64_t now_us, void *context)
 {
     struct block *block = context;
@@ -167,9 +175,7 @@ void blocks_go_on(struct module *module, struct block *block)
     if (block->watch_fd >= 0 ? !tracker_is_empty(block->watch_fd) : block->was_left) {
         if (block->watch) /* its file was read just now, so that the next change is told */
             sd_event_source_set_enabled(block->watch, SD_EVENT_ONESHOT);
-        wake_in(block, block->patience_ms);
-        block->patience_ms =
-            block->patience_ms * 2 < KILL_AGAIN_MAX_MS ? block->patience_ms * 2 : KILL_AGAIN_MAX_MS;
+        wake_later(block);
         return;
     }
     block->kernel_empty = true;
@@ -204,6 +210,12 @@ void blocks_told_removed(struct module *module, struct block *block)
     blocks_ensure_all(module, &makers);
 }
 
+/* Where it may go away by itself: descriptors or memory are short. */
+static bool passes(int result)
+{
+    return result == -EMFILE || result == -ENFILE || result == -ENOMEM || result == -EINTR;
+}
+
 static void on_cleared(struct tracker_op *op, void *context)
 {
     struct module *module = context;
@@ -213,6 +225,10 @@ static void on_cleared(struct tracker_op *op, void *context)
         module_log(module, WPS_LOG_WARNING, "%s", op->error.message);
     tracker_op_free(op);
     block->clearing = false;
+    if (passes(result)) {
+        wake_later(block);
+        return;
+    }
     if (result != -EBUSY && TAILQ_EMPTY(&block->processes)) {
         finish(module, block);
         return;

@@ -155,8 +155,10 @@ static void arm(struct module *module)
 static bool is_alive(uint32_t pid, uint64_t start_ticks)
 {
     struct proc_stat stat;
-    return proc_stat_read(&stat, pid) == 0 && !proc_has_ended(&stat) &&
-           stat.start_ticks == start_ticks;
+    int r = proc_stat_read(&stat, pid);
+    if (r < 0)
+        return r != -ESRCH; /* one that cannot be read now has not ended for that */
+    return !proc_has_ended(&stat) && stat.start_ticks == start_ticks;
 }
 
 int escapees_on_timer(sd_event_source *source, uint64_t now_us, void *context)

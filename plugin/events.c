@@ -4,9 +4,11 @@
 
 #include "plugin/lives.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "plugin/assign.h"
+#include "plugin/intake.h"
 #include "plugin/lives_impl.h"
 #include "plugin/strangers.h"
 
@@ -91,14 +93,18 @@ static void take_exit(struct module *module, const struct feed_event *event)
 
 /* The ends of threads that other processors tell of may come behind an exec, and threads made
  * before it was known were not counted: is it really gone? */
-static bool is_alive(const struct process *process)
+static bool is_alive(struct module *module, const struct process *process)
 {
     struct proc_stat stat = {.threads = 0};
     /* While a thread that execs takes over the pid, the old leader is seen for a moment, let go and
      * without threads. */
-    for (int look = 0; look < 3 && stat.threads == 0; look++)
-        if (proc_stat_read(&stat, process->pid) < 0)
-            return false;
+    for (int look = 0; look < 3 && stat.threads == 0; look++) {
+        int r = proc_stat_read(&stat, process->pid);
+        if (r < 0 && r != -ESRCH)
+            intake_scan_again(module, process->block); /* it has not ended for that */
+        if (r < 0)
+            return r != -ESRCH;
+    }
     return lives_same(process, stat.start_ticks) && !proc_has_ended(&stat);
 }
 
@@ -124,7 +130,7 @@ static void take_thread(struct module *module, const struct feed_event *event)
     bool last = may_be_last(process, event);
     if (process->threads > 1)
         lives_drive(module, process, &(struct life_news){.input = LIFE_THREAD_EXIT});
-    else if (last && !is_alive(process))
+    else if (last && !is_alive(module, process))
         end(module, process, event);
 }
 

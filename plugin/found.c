@@ -95,12 +95,16 @@ static void seen_again(struct module *module, struct process *process, struct sc
 }
 
 /* It may have ended since it was read, and its end may have been told already. */
-static bool still_lives(const struct module *module, const struct process_facts *facts)
+static bool still_lives(struct module *module, struct block *block,
+                        const struct process_facts *facts)
 {
     struct proc_stat stat;
-    return !lives_told_dead(module, facts->pid, facts->stat.start_ticks) &&
-           proc_stat_read(&stat, facts->pid) == 0 && stat.start_ticks == facts->stat.start_ticks &&
-           !proc_has_ended(&stat);
+    if (lives_told_dead(module, facts->pid, facts->stat.start_ticks))
+        return false;
+    int r = proc_stat_read(&stat, facts->pid);
+    if (r < 0 && r != -ESRCH)
+        intake_scan_again(module, block);
+    return r == 0 && stat.start_ticks == facts->stat.start_ticks && !proc_has_ended(&stat);
 }
 
 static void watch(struct module *module, const struct process *process)
@@ -170,7 +174,8 @@ void lives_seen(struct module *module, struct scope *scope, const struct process
     if (process) {
         process->scan_mark = module->scan_mark;
         seen_again(module, process, scope, facts, root, by_scan);
-    } else if ((by_scan || !lives_knows_places(module)) && still_lives(module, facts)) {
+    } else if ((by_scan || !lives_knows_places(module)) &&
+               still_lives(module, scope->block, facts)) {
         /* A feed that tells of every move told of an assigned one already, or it is ending. */
         seen_first(module, scope, facts, root, by_scan);
     }

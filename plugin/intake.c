@@ -22,6 +22,7 @@ enum {
     FEED_RETRY_MS = 500,   /* between two tries, where no feed can be opened */
     ACTIVE_SCAN_MS = 2000, /* how often at most a feed without places looks for moves */
     WIDE_SCAN_MS = 30000,  /* and in blocks in which nothing happens itself */
+    SCAN_AGAIN_MS = 1000,  /* behind a look that failed */
     CHECK_MS = 100,        /* how often at most it is asked whether a feed still is subscribed */
 };
 
@@ -81,6 +82,14 @@ static void scan_when_active(struct module *module)
 void intake_scan_in(struct module *module, uint64_t ms)
 {
     arm_scan(module, monotonic_ns() + ms * NS_PER_MS);
+}
+
+void intake_scan_again(struct module *module, struct block *block)
+{
+    if (block)
+        block->active = true;
+    module->any_active = true;
+    intake_scan_in(module, SCAN_AGAIN_MS);
 }
 
 int intake_on_scan_timer(sd_event_source *source, uint64_t now_us, void *context)

@@ -471,8 +471,10 @@ void outside_part(struct outside *outside, const struct block *block)
 static bool is_gone(const struct outside_life *life)
 {
     struct proc_stat stat;
-    return proc_stat_read(&stat, life->pid) < 0 || stat.start_ticks != life->start_ticks ||
-           proc_has_ended(&stat);
+    int r = proc_stat_read(&stat, life->pid);
+    if (r < 0)
+        return r == -ESRCH; /* one that cannot be read now has not ended for that */
+    return stat.start_ticks != life->start_ticks || proc_has_ended(&stat);
 }
 
 /* Those that ended since the last look are counted too, unless they are very many. */

@@ -86,6 +86,27 @@ void registry_place_block(struct registry *registry, struct block *block, uint64
         block->place = 0;
 }
 
+void registry_displace_scope(struct registry *registry, struct scope *scope)
+{
+    scope->made = false;
+    if (scope->place)
+        HASH_DELETE(by_place, registry->scopes, scope);
+    scope->place = 0;
+}
+
+void registry_displace_block(struct registry *registry, struct block *block)
+{
+    struct scope *scope;
+    SLIST_FOREACH (scope, &block->scopes, in_block)
+        registry_displace_scope(registry, scope);
+    if (block->place)
+        HASH_DELETE(by_place, registry->blocks_by_place, block);
+    block->place = 0;
+    if (block->watch_fd >= 0)
+        close(block->watch_fd);
+    block->watch_fd = -1;
+}
+
 void registry_remove_block(struct registry *registry, struct block *block)
 {
     struct scope *scope;

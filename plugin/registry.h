@@ -204,6 +204,11 @@ struct block *registry_block_at(const struct registry *registry, uint64_t place)
 struct block *registry_add_block(struct registry *registry, struct text id);
 /* Makes it findable by its place. */
 void registry_place_block(struct registry *registry, struct block *block, uint64_t place);
+/* Its place is gone: it and all its sub-scopes are to be made again. The sub-scopes keep their
+ * names and members. */
+void registry_displace_block(struct registry *registry, struct block *block);
+/* The same for one sub-scope. */
+void registry_displace_scope(struct registry *registry, struct scope *scope);
 /* Takes it out and frees it; it has no processes any more. */
 void registry_remove_block(struct registry *registry, struct block *block);
 

@@ -4,6 +4,7 @@
 
 #include "plugin/scan.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,11 +96,14 @@ static struct process *member(struct module *module, const struct block *block, 
     return process && process->block == block ? process : NULL;
 }
 
-static bool is_alive(const struct process *process)
+/* One that cannot be read now has not ended for that. */
+static bool is_alive(struct module *module, const struct process *process)
 {
     struct proc_stat stat;
-    return proc_stat_read(&stat, process->pid) == 0 && !proc_has_ended(&stat) &&
-           lives_same(process, stat.start_ticks);
+    int r = proc_stat_read(&stat, process->pid);
+    if (r < 0 && r != -ESRCH)
+        intake_scan_again(module, process->block);
+    return r < 0 ? r != -ESRCH : !proc_has_ended(&stat) && lives_same(process, stat.start_ticks);
 }
 
 /* A feed that tells of ends only when they are over may be about to tell of this one, and how it
@@ -120,7 +124,7 @@ static bool may_be_told(struct module *module, struct process *process)
 
 static void miss(struct module *module, struct process *process)
 {
-    if (is_alive(process)) {
+    if (is_alive(module, process)) {
         /* Nobody leaves a tracker without places by being overlooked. */
         if (!snapshot_is_needed(module))
             lives_check(module, process);
@@ -156,7 +160,7 @@ static void end_unseen(struct module *module, struct process *process)
 {
     if (snapshot_is_needed(module))
         miss(module, process);
-    else if (is_alive(process))
+    else if (is_alive(module, process))
         leave_unseen(module, process);
     else
         lives_missed(module, process);
@@ -218,6 +222,12 @@ static void end_scan_of_all(struct module *module)
         scan_whole(module);
 }
 
+static void fail(struct module *module, struct block *block, const struct tracker_op *op)
+{
+    module_log(module, WPS_LOG_WARNING, "%s", op->error.message);
+    intake_scan_again(module, block);
+}
+
 static void on_scan_of_all(struct tracker_op *op, void *context)
 {
     struct module *module = context;
@@ -227,8 +237,9 @@ static void on_scan_of_all(struct tracker_op *op, void *context)
         scan_apply(module, NULL, op);
         HASH_ITER (by_id, module->registry.blocks, block, next)
             lives_all_found(module, block, op->tag);
-    } else if (wanted)
-        module_log(module, WPS_LOG_WARNING, "%s", op->error.message);
+    } else if (wanted) {
+        fail(module, NULL, op);
+    }
     tracker_op_free(op);
     if (wanted)
         end_scan_of_all(module);
@@ -268,8 +279,9 @@ static void on_scan(struct tracker_op *op, void *context)
     if (wanted && op->result == 0) {
         scan_apply(module, block, op);
         lives_all_found(module, block, op->tag);
-    } else if (wanted)
-        module_log(module, WPS_LOG_WARNING, "%s", op->error.message);
+    } else if (wanted) {
+        fail(module, block, op);
+    }
     tracker_op_free(op);
     if (wanted)
         end_scan(module, block);

@@ -63,6 +63,23 @@ static bool cgroup_procs_path(const struct tracker *tracker, const char *block, 
            (int)(TRACKER_PATH_MAX - size);
 }
 
+static bool cgroup_is_there(const struct tracker *tracker, const char *block, const char *scope)
+{
+    char path[TRACKER_PATH_MAX];
+    return cgroup_directory(tracker, block, scope, path) < 0 || access(path, F_OK) == 0 ||
+           errno != ENOENT;
+}
+
+static bool cgroup_read_clock(const struct tracker *tracker, int64_t *ret_boot_ms)
+{
+    return cgroup_read_boot(tracker->root_path, ret_boot_ms);
+}
+
+static void cgroup_mark_clock(const struct tracker *tracker, int64_t boot_ms)
+{
+    cgroup_mark_boot(tracker->root_path, boot_ms);
+}
+
 /* Members may make cgroups of any name: only what can be an id is one. */
 static bool is_id(const char *part, size_t size)
 {
@@ -155,6 +172,20 @@ static int create_scopes(struct tracker *tracker, struct tracker_op *op)
     return 0;
 }
 
+/* From the sub-scope up to the block, just made. It takes no descriptor: there may be none. */
+static void unmake(const struct tracker *tracker, const struct tracker_op *op)
+{
+    char path[TRACKER_PATH_MAX], scope[TRACKER_SCOPE_MAX + 1];
+    strcpy(scope, op->scope);
+    for (bool more = true; more;) {
+        more = *scope;
+        if (cgroup_directory(tracker, op->block, scope, path) == 0)
+            rmdir(path);
+        char *slash = strrchr(scope, '/');
+        *(slash ? slash : scope) = '\0';
+    }
+}
+
 static int create(struct tracker *tracker, struct tracker_op *op)
 {
     char path[TRACKER_PATH_MAX];
@@ -173,8 +204,8 @@ static int create(struct tracker *tracker, struct tracker_op *op)
         return wps_error_system(&op->error, r, "cannot read the roots of block %s", op->block);
     r = op->is_watched ? 0 : open_events(op, path);
     r = r < 0 ? r : create_scopes(tracker, op);
-    if (r < 0 && is_new && cgroup_directory(tracker, op->block, "", path) == 0)
-        cgroupfs_remove(path, 0); /* who was refused a block leaves none */
+    if (r < 0 && is_new)
+        unmake(tracker, op); /* who was refused a block leaves none */
     return r;
 }
 
@@ -474,6 +505,9 @@ const struct tracker_class tracker_cgroup = {
     .close = cgroup_close,
     .locate = cgroup_locate,
     .procs_path = cgroup_procs_path,
+    .is_there = cgroup_is_there,
+    .read_clock = cgroup_read_clock,
+    .mark_clock = cgroup_mark_clock,
     .cpu_us = cgroup_cpu_us,
     .run = cgroup_run,
 };

@@ -29,6 +29,8 @@ enum {
  * has neither forgets. */
 static const char *const mark_attributes[] = {"user.proctrack.on_exit",
                                               "trusted.proctrack.on_exit"};
+static const char *const boot_attributes[] = {"user.proctrack.boot_ms",
+                                              "trusted.proctrack.boot_ms"};
 static const char *const mark_words[] = {
     [TRACKER_MARK_KILL] = "kill",
     [TRACKER_MARK_KEEP] = "keep",
@@ -54,7 +56,7 @@ enum tracker_mark cgroup_read_exit(const char *path)
     return TRACKER_UNMARKED;
 }
 
-/* ---- roots ---- */
+/* ---- the clocks ---- */
 
 /* A whole string of digits. */
 static bool parse_number(const char *text, uint64_t max, uint64_t *ret)
@@ -65,6 +67,32 @@ static bool parse_number(const char *text, uint64_t max, uint64_t *ret)
     *ret = strtoull(text, NULL, 10);
     return errno == 0 && *ret <= max;
 }
+
+void cgroup_mark_boot(const char *path, int64_t boot_ms)
+{
+    char text[24];
+    size_t size = (size_t)snprintf(text, sizeof text, "%" PRId64, boot_ms);
+    for (size_t i = 0; i < sizeof boot_attributes / sizeof *boot_attributes; i++)
+        if (setxattr(path, boot_attributes[i], text, size, 0) == 0)
+            return;
+}
+
+bool cgroup_read_boot(const char *path, int64_t *ret_boot_ms)
+{
+    char text[24];
+    uint64_t boot_ms;
+    for (size_t i = 0; i < sizeof boot_attributes / sizeof *boot_attributes; i++) {
+        ssize_t size = getxattr(path, boot_attributes[i], text, sizeof text - 1);
+        text[size < 0 ? 0 : size] = '\0';
+        if (parse_number(text, INT64_MAX / 2, &boot_ms)) {
+            *ret_boot_ms = (int64_t)boot_ms;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- roots ---- */
 
 static void name_of(char name[static NAME_ROOM], uint32_t pid)
 {

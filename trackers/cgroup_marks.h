@@ -15,6 +15,11 @@
 void cgroup_mark_exit(const char *path, enum tracker_mark mark);
 enum tracker_mark cgroup_read_exit(const char *path);
 
+/* Of the root of all blocks: `user.proctrack.boot_ms`, the clocks as the first broker of those that
+ * handed its blocks on read them. False: it is not there. */
+void cgroup_mark_boot(const char *path, int64_t boot_ms);
+bool cgroup_read_boot(const char *path, int64_t *ret_boot_ms);
+
 /* This life is a root: `user.proctrack.root.PID`, its start in clock ticks as the value. Where the
  * kernel has no room for one more, those of the dead are taken away. Negative errno: it is not
  * kept; -ENOSPC: too many roots live, -EOPNOTSUPP: a kernel before Linux 5.7. */

@@ -240,6 +240,15 @@ static FTS *open_walk(const char *directory)
     return fts_open(roots, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
 }
 
+/* A directory that cannot be read is no empty one; one that is gone meanwhile is. */
+static int unread(const FTSENT *entry)
+{
+    bool failed =
+        entry->fts_info == FTS_DNR || entry->fts_info == FTS_NS || entry->fts_info == FTS_ERR;
+    return failed && entry->fts_errno != ENOENT && entry->fts_errno != ENODEV ? -entry->fts_errno
+                                                                              : 0;
+}
+
 static void sort_unique(struct pid_list *list)
 {
     size_t unique = 0;
@@ -259,7 +268,8 @@ int cgroupfs_walk(const char *directory, cgroupfs_take *take, void *context)
     if (!walk)
         return -errno;
     for (FTSENT *entry; r == 0 && (entry = fts_read(walk));) {
-        if (entry->fts_info != FTS_D)
+        r = unread(entry);
+        if (r < 0 || entry->fts_info != FTS_D)
             continue;
         list.n = 0;
         r = read_procs(entry->fts_path, &list);
@@ -332,7 +342,10 @@ static int remove_once(const char *directory)
     if (!walk)
         return -errno;
     for (FTSENT *entry; (entry = fts_read(walk));)
-        if (entry->fts_info == FTS_DP && rmdir(entry->fts_accpath) < 0 && errno != ENOENT)
+        if (unread(entry) < 0)
+            r = unread(entry);
+        else if (entry->fts_info == FTS_DP && rmdir(entry->fts_accpath) < 0 && errno != ENOENT &&
+                 r == 0)
             r = -errno;
     return r;
 }

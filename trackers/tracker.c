@@ -108,6 +108,22 @@ bool tracker_procs_path(const struct tracker *tracker, const char *block, const 
     return tracker->class->procs_path && tracker->class->procs_path(tracker, block, scope, path);
 }
 
+bool tracker_is_there(const struct tracker *tracker, const char *block, const char *scope)
+{
+    return !tracker->class->is_there || tracker->class->is_there(tracker, block, scope);
+}
+
+bool tracker_read_clock(const struct tracker *tracker, int64_t *ret_boot_ms)
+{
+    return tracker->class->read_clock && tracker->class->read_clock(tracker, ret_boot_ms);
+}
+
+void tracker_mark_clock(const struct tracker *tracker, int64_t boot_ms)
+{
+    if (tracker->class->mark_clock)
+        tracker->class->mark_clock(tracker, boot_ms);
+}
+
 int tracker_cpu_us(const struct tracker *tracker, const char *block, uint64_t *ret_cpu_us)
 {
     return tracker->class->cpu_us ? tracker->class->cpu_us(tracker, block, ret_cpu_us) : -ENOTSUP;

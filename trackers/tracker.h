@@ -73,6 +73,16 @@ int tracker_renew_root(struct tracker *tracker, struct wps_error *error);
 bool tracker_procs_path(const struct tracker *tracker, const char *block, const char *scope,
                         char path[static TRACKER_PATH_MAX]);
 
+/* False where the place of the block, or of its sub-scope if given, is not there any more: somebody
+ * else took it away. */
+bool tracker_is_there(const struct tracker *tracker, const char *block, const char *scope);
+
+/* Start times are told by the clocks as they were when a broker started, and a life is known by its
+ * own: so what outlives a broker hands its reading on, or a step of the wall clock in between would
+ * change them. `boot_ms` is that of struct proc_clock. False: none is kept. */
+bool tracker_read_clock(const struct tracker *tracker, int64_t *ret_boot_ms);
+void tracker_mark_clock(const struct tracker *tracker, int64_t boot_ms);
+
 /* CPU time of all that ever was in the block, those that ended included, in microseconds. For a
  * worker's thread; any one. -ENOTSUP: this tracker's blocks have no such account; -ENOENT: no such
  * block. */

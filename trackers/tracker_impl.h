@@ -16,6 +16,9 @@ struct tracker_class {
     bool (*locate)(const struct tracker *tracker, const char *path, char *block, char *scope);
     bool (*procs_path)(const struct tracker *tracker, const char *block, const char *scope,
                        char *path);
+    bool (*is_there)(const struct tracker *tracker, const char *block, const char *scope);
+    bool (*read_clock)(const struct tracker *tracker, int64_t *ret_boot_ms);
+    void (*mark_clock)(const struct tracker *tracker, int64_t boot_ms);
     int (*cpu_us)(const struct tracker *tracker, const char *block, uint64_t *ret_cpu_us);
     /* In a worker's thread: returns 0 or a negative errno with a sentence in op->error. */
     int (*run)(struct tracker *tracker, struct tracker_op *op);

@@ -3,9 +3,8 @@
 
 The environment says with what: PROCTRACK_WPSD, PROCTRACK_SO, PROCTRACK_ODD, PROCTRACK_CLI,
 PROCTRACK_EXPORTER, PROCTRACK_BIRTH_PROBE, PROCTRACK_FIRST_FORK, PROCTRACK_REFUSE, PROCTRACK_MANAGER,
-PROCTRACK_COUNT_HEAP (binaries), PROCTRACK_SCHEMAS, PROCTRACK_PACKAGING (directories), PROCTRACK_FEED (bpf, netlink, poll; else the
-best), PROCTRACK_TRACKER (cgroup, lineage; else the
-best), PROCTRACK_UID (as root: run as this ordinary user), PROCTRACK_SLOW (how many times slower than
+PROCTRACK_COUNT_HEAP, PROCTRACK_FAIL_ALLOC, PROCTRACK_DISTURB (binaries), PROCTRACK_SCHEMAS, PROCTRACK_PACKAGING
+(directories), PROCTRACK_FEED (bpf, netlink, poll; else the best), PROCTRACK_TRACKER (cgroup, lineage; else the best), PROCTRACK_UID (as root: run as this ordinary user), PROCTRACK_SLOW (how many times slower than
 an optimised build), PROCTRACK_SANITIZE (address, thread), PROCTRACK_CASE (only cases whose name has this
 word), PROCTRACK_LIMIT (seconds, after which the case that runs fails and the rest is left out).
 """

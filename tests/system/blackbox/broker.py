@@ -31,9 +31,10 @@ class Broker:
     def __init__(self, feed: str | None = None, wpsd: dict[str, object] | None = None,
                  own_session: bool = False, before: list[str] | None = None,
                  environment: dict[str, str] | None = None, own_root: bool = True,
-                 **options: object) -> None:
+                 log: pathlib.Path | None = None, **options: object) -> None:
         """`wpsd`: options of the broker itself; `before`: words before its command, which have to exec
-        it; `own_root`: it gets a cgroup for its blocks. The other options are the plugin's."""
+        it; `own_root`: it gets a cgroup for its blocks; `log`: the file that its stderr goes to. The other
+        options are the plugin's."""
         self.schemas = Schemas()
         self._before = before or []
         self._environment = environment or {}
@@ -51,7 +52,7 @@ class Broker:
         if self.cgroup_root is not None:
             self.options.setdefault("cgroup-root", self.cgroup_root)
         self._wpsd = [f"--{key}={value}" for key, value in (wpsd or {}).items()]
-        self._log = self.runtime / "test.log"
+        self._log = log or self.runtime / "test.log"
         self._subscribers: list[Subscriber] = []
         self.control = Ask(self.endpoint("control"), "control", self.schemas)
         self.rpc = Ask(self.endpoint("rpc"), "rpc", self.schemas)
@@ -156,11 +157,15 @@ class Broker:
             remove_cgroup(self.cgroup_root)
         shutil.rmtree(self.runtime, ignore_errors=True)
 
+    def whole_log(self) -> str:
+        """All that it logged."""
+        with contextlib.suppress(OSError):
+            return self._log.read_text(errors="replace")
+        return ""
+
     def log(self) -> str:
         """The end of what it logged."""
-        with contextlib.suppress(OSError):
-            return self._log.read_text(errors="replace")[-6000:]
-        return ""
+        return self.whole_log()[-6000:]
 
     # ---- using it
 

@@ -130,24 +130,36 @@ def cut_feed(pid: int, feed: str) -> None:
     """Takes away what the feed of a broker is subscribed by, without a word to it."""
     if feed == "netlink":
         _unsubscribe(pid)
-    elif platform.machine() == "x86_64":
-        _detach(pid)
     else:
-        raise unittest.SkipTest("BPF programs can be detached from outside on x86-64 alone")
+        _detach(pid)
 
 
 def _detach(pid: int) -> None:
-    """Links of BPF programs end with their descriptors: each becomes /dev/null, as its stdin is."""
+    """Links of BPF programs end with their descriptors."""
     found = descriptors(pid)
-    assert found[0] == "/dev/null", found[0]
     links = [fd for fd, what in found.items() if "bpf" in what and "link" in what]
     assert links, f"it has no links: {found}"
-    with contextlib.ExitStack() as others:  # all at once, as it will see it
+    take_descriptors(pid, links)
+
+
+def take_descriptors(pid: int, taken: list[int]) -> None:
+    """Each becomes /dev/null, as its stdin is, all of them at once for its other threads."""
+    if platform.machine() != "x86_64":
+        raise unittest.SkipTest("descriptors can be taken from outside on x86-64 alone")
+    stdin = descriptors(pid)[0]
+    assert stdin == "/dev/null", stdin
+    with contextlib.ExitStack() as others:
         for tid in threads(pid):
             if tid != pid:
                 others.enter_context(held(tid))
-        for fd in links:
+        for fd in taken:
             _dup3_inside(pid, 0, fd)
+
+
+def connectors_of(pid: int) -> list[int]:
+    """The descriptors of a process that are sockets of the process connector."""
+    names = {f"socket:[{inode}]" for inode in _connectors()}
+    return [fd for fd, what in descriptors(pid).items() if what in names]
 
 
 def _connectors() -> set[str]:
@@ -158,8 +170,7 @@ def _connectors() -> set[str]:
 
 def _unsubscribe(pid: int) -> None:
     """The subscription is the socket's: who has a copy of its descriptor can end it."""
-    connectors = {f"socket:[{inode}]" for inode in _connectors()}
-    sockets = [fd for fd, what in descriptors(pid).items() if what in connectors]
+    sockets = connectors_of(pid)
     assert sockets, "it has no connector socket"
     pidfd = os.pidfd_open(pid)
     try:

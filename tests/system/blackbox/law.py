@@ -52,6 +52,15 @@ class Law:
         self.stays: dict[Key, list[Stay]] = {}
         self._parents_missing: dict[int, int] = {}  # pid that is no member: birth of a child of it
         self._old_epochs: set[str] = set()
+        self._listed = 0  # events up to this number are counted in the list that it began with
+
+    def begin(self, reply: dict[str, Any]) -> None:
+        """Takes up a block that was there before: from its list on."""
+        self.epoch, self.seq = reply["epoch"], reply["seq"]
+        self._listed = self.seq
+        self.resynced = True  # what its members' parents were nobody told
+        for record in reply["processes"]:
+            self.stays[record["pid"], record["started_at_ms"]] = [Stay(record, record)]
 
     def all_stays(self) -> list[Stay]:
         return [stay for stays in self.stays.values() for stay in stays]
@@ -71,6 +80,8 @@ class Law:
         assert event.body.get("scopes") == [event.topic], "scopes are not the topic"
         assert data["block_id"] == self.block_id, "a foreign block_id"
         assert 0 < len(data["epoch"].encode()) <= 32, "an epoch of a wrong size"
+        if data["epoch"] == self.epoch and data["seq"] <= self._listed:
+            return
         if event.name == "agent:block-mark":
             self._mark(data)
             return
@@ -109,7 +120,7 @@ class Law:
     def _block_removed(self, event: Event, data: dict[str, Any]) -> None:
         assert not self.living(), f"removed with members: {list(self.living())}"
         self._old_epochs.add(data["epoch"])
-        self.epoch, self.seq, self.resynced = None, 0, False
+        self.epoch, self.seq, self.resynced, self._listed = None, 0, False, 0
 
     # ---- processes
 

@@ -104,6 +104,15 @@ class Mirror:
             self.picture.list(self._control("list_block", block_id=self.block_id))
             self.repairs += 1
 
+    def rejoin(self) -> None:
+        """There was another broker meanwhile: step 1 again, what came before that, and a list."""
+        self.picture.needs_list = True
+        self._subscriber.sync()
+        while (event := self._subscriber.next(0)) is not None:
+            if event.topic == self._topic:
+                self.picture.event(event)
+        self._repair()
+
     def pump(self, timeout: float = 0.0) -> bool:
         """Takes one event, waiting so long for it. False where none came."""
         event = self._subscriber.next(timeout)
