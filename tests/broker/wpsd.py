@@ -97,7 +97,17 @@ class Broker:
         return "\n".join(self.lines)
 
     def signal(self, number):
+        """Behind a SIGSTOP nothing of it runs any more: each thread stops when it is its turn."""
         self.process.send_signal(number)
+        deadline = time.monotonic() + DEADLINE
+        while number == signal.SIGSTOP and not self.stands_still():
+            if time.monotonic() > deadline:
+                raise AssertionError("it does not stand still")
+            time.sleep(0.001)
+
+    def stands_still(self):
+        tasks = pathlib.Path(f"/proc/{self.process.pid}/task").glob("*/stat")
+        return all(task.read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
 
     def end(self):
         """Ends it in order. Returns its exit status."""
