@@ -142,6 +142,7 @@ static void seen_first(struct module *module, struct scope *scope,
     process->parent_pid = facts->stat.ppid;
     process->leader_left = facts->stat.state == 'Z';
     process->scan_mark = module->scan_mark;
+    process->scan_rss_bytes = facts->rss_bytes;
     lives_set_parent(module, process, lives_find_parent(module, scope->block, facts->stat.ppid, 0));
     process->root = assign_takes_root(module, process) || root;
     process->orphaned = !process->root && has_foster_parent(process, facts);
@@ -173,6 +174,7 @@ void lives_seen(struct module *module, struct scope *scope, const struct process
     }
     if (process) {
         process->scan_mark = module->scan_mark;
+        process->scan_rss_bytes = facts->rss_bytes;
         seen_again(module, process, scope, facts, root, by_scan);
     } else if ((by_scan || !lives_knows_places(module)) &&
                still_lives(module, scope->block, facts)) {

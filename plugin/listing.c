@@ -37,7 +37,7 @@ struct listing {
     struct used {
         UT_hash_handle hh;
         uint32_t pid;
-        uint64_t rss_bytes;
+        uint64_t rss_bytes; /* 0: to be read */
     } used[];
 };
 
@@ -185,7 +185,8 @@ static void run_listing(struct job *job)
     if (listing->again)
         poll(NULL, 0, 1); /* the other workers are at it */
     for (size_t i = 0; i < listing->n; i++) {
-        listing->used[i].rss_bytes = proc_rss_bytes(listing->used[i].pid);
+        if (!listing->used[i].rss_bytes)
+            listing->used[i].rss_bytes = proc_rss_bytes(listing->used[i].pid);
         HASH_ADD(hh, index, pid, sizeof listing->used[i].pid, &listing->used[i]);
     }
     if (listing->detail && !listing->has_ports)
@@ -267,7 +268,8 @@ static void on_listed(struct job *job, void *context)
         finish(module, block, listing);
 }
 
-static void read_used(struct module *module, struct block *block, struct ask *ask)
+/* `scanned`: a scan of the block was taken in just now, so what it read of the members is new. */
+static void read_used(struct module *module, struct block *block, struct ask *ask, bool scanned)
 {
     const struct process *process;
     struct listing *listing =
@@ -281,26 +283,30 @@ static void read_used(struct module *module, struct block *block, struct ask *as
     listing->detail = ask->request.detail;
     listing->last_question = module->last_ask;
     TAILQ_FOREACH (process, &block->processes, in_block)
-        if (is_listed(ask, process))
-            listing->used[listing->n++].pid = process->pid;
+        if (is_listed(ask, process)) {
+            struct used *used = &listing->used[listing->n++];
+            used->pid = process->pid;
+            if (scanned && process->scan_mark == module->scan_mark)
+                used->rss_bytes = process->scan_rss_bytes;
+        }
     workers_submit(module->workers, &listing->job);
 }
 
 /* ---- under a feed that cannot see births ---- */
 
-static void go_on(struct module *module, struct block *block, struct ask *ask)
+static void go_on(struct module *module, struct block *block, struct ask *ask, bool scanned)
 {
     TAILQ_REMOVE(&block->listers, ask, link);
     ask->timer = sd_event_source_disable_unref(ask->timer);
-    read_used(module, block, ask);
+    read_used(module, block, ask, scanned);
 }
 
-void listing_scanned(struct module *module, struct block *block, uint64_t scan)
+void listing_scanned(struct module *module, struct block *block, uint64_t scan, bool seen)
 {
     struct ask *ask;
     /* In the order of their coming: the first that wants a later scan ends it. */
     while ((ask = TAILQ_FIRST(&block->listers)) && ask->scan <= scan)
-        go_on(module, block, ask);
+        go_on(module, block, ask, seen);
 }
 
 void listing_gone(struct block *block)
@@ -318,7 +324,7 @@ static int on_late(sd_event_source *source, uint64_t now_us, void *context)
     struct ask *ask = context;
     struct module *module = control_module(ask->control);
     (void)source, (void)now_us;
-    go_on(module, registry_block(&module->registry, ask->request.block_id), ask);
+    go_on(module, registry_block(&module->registry, ask->request.block_id), ask, false);
     return 0;
 }
 
@@ -346,5 +352,5 @@ void listing_start(struct module *module, struct ask *ask)
     bool blind = feed_traits(module->feed) & FEED_WANTS_SCANS &&
                  tracker_traits(module->tracker) & TRACKER_TRACKS;
     if (!blind || !wait_for_scan(module, block, ask))
-        read_used(module, block, ask);
+        read_used(module, block, ask, false);
 }

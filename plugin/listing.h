@@ -14,9 +14,9 @@
 /* Answers it, at once or later. */
 void listing_start(struct module *module, struct ask *ask);
 
-/* The scan of the block with this number is over, and taken in: the lists that waited for it go on.
- */
-void listing_scanned(struct module *module, struct block *block, uint64_t scan);
+/* The scan of the block with this number is over: the lists that waited for it go on. `seen`: what it
+ * found was taken in just now. */
+void listing_scanned(struct module *module, struct block *block, uint64_t scan, bool seen);
 
 /* The block is gone: so are the lists that waited. */
 void listing_gone(struct block *block);

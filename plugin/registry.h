@@ -43,7 +43,7 @@ struct process {
     TAILQ_ENTRY(process) in_block; /* in the order of their births */
     TAILQ_ENTRY(process) timed;    /* while it settles or is read: in the list of those */
     TAILQ_ENTRY(process) in_unasked;
-    TAILQ_ENTRY(process) freed;    /* while its parent was told and it is to be told next */
+    TAILQ_ENTRY(process) freed; /* while its parent was told and it is to be told next */
 
     uint32_t pid;
     uint32_t parent_pid; /* at birth; 0: unknown */
@@ -79,7 +79,8 @@ struct process {
     bool has_status;
     int status;
     uint64_t ended_ns, cpu_ns, max_rss_bytes;
-    uint64_t cpu_seen_ns; /* as it was read last, for a list: it used at least that much */
+    uint64_t scan_rss_bytes; /* as the scan of scan_mark read it */
+    uint64_t cpu_seen_ns;    /* as it was read last, for a list: it used at least that much */
 
     struct command *command; /* null: not known yet */
 };

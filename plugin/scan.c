@@ -212,12 +212,13 @@ void scan_apply(struct module *module, struct block *block, const struct tracker
 
 static void scan_whole(struct module *module);
 
-static void end_scan_of_all(struct module *module)
+/* `seen`: what it found was taken in. */
+static void end_scan_of_all(struct module *module, bool seen)
 {
     struct block *block, *next;
     module->scanning = false;
     HASH_ITER (by_id, module->registry.blocks, block, next)
-        listing_scanned(module, block, module->scan);
+        listing_scanned(module, block, module->scan, seen);
     if (module->scan_again && !module->stopping)
         scan_whole(module);
 }
@@ -233,7 +234,8 @@ static void on_scan_of_all(struct tracker_op *op, void *context)
     struct module *module = context;
     struct block *block, *next;
     bool wanted = module->scanning && op->tag == module->scan; /* else it was given up */
-    if (wanted && op->result == 0) {
+    bool seen = op->result == 0;
+    if (wanted && seen) {
         scan_apply(module, NULL, op);
         HASH_ITER (by_id, module->registry.blocks, block, next)
             lives_all_found(module, block, op->tag);
@@ -242,7 +244,7 @@ static void on_scan_of_all(struct tracker_op *op, void *context)
     }
     tracker_op_free(op);
     if (wanted)
-        end_scan_of_all(module);
+        end_scan_of_all(module, seen);
 }
 
 /* Where one look serves all blocks. */
@@ -263,10 +265,10 @@ static void scan_whole(struct module *module)
     tracker_op_submit(module->workers, op);
 }
 
-static void end_scan(struct module *module, struct block *block)
+static void end_scan(struct module *module, struct block *block, bool seen)
 {
     block->scanning = false;
-    listing_scanned(module, block, block->scan);
+    listing_scanned(module, block, block->scan, seen);
     if (block->scan_again && !module->stopping)
         scan_block(module, block);
 }
@@ -276,7 +278,8 @@ static void on_scan(struct tracker_op *op, void *context)
     struct module *module = context;
     struct block *block = registry_block(&module->registry, text_of(op->block));
     bool wanted = block && block->life == op->life && block->scanning && op->tag == block->scan;
-    if (wanted && op->result == 0) {
+    bool seen = op->result == 0;
+    if (wanted && seen) {
         scan_apply(module, block, op);
         lives_all_found(module, block, op->tag);
     } else if (wanted) {
@@ -284,7 +287,7 @@ static void on_scan(struct tracker_op *op, void *context)
     }
     tracker_op_free(op);
     if (wanted)
-        end_scan(module, block);
+        end_scan(module, block, seen);
 }
 
 static void scan_one(struct module *module, struct block *block, bool for_moves)
@@ -327,13 +330,13 @@ void scan_give_up_late(struct module *module)
     if (module->scanning && now - module->scan_began_ns > patience) {
         module->counters.scans_late++;
         module->scan_again = true;
-        end_scan_of_all(module);
+        end_scan_of_all(module, false);
     }
     HASH_ITER (by_id, module->registry.blocks, block, next)
         if (block->scanning && now - block->scan_began_ns > patience) {
             module->counters.scans_late++;
             block->scan_again = true;
-            end_scan(module, block);
+            end_scan(module, block, false);
         }
 }
 
