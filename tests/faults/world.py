@@ -301,7 +301,7 @@ class World:
         self.named: collections.Counter[int] = collections.Counter()  # pids in any event of any block
         self.log_from = 0
         options: dict[str, object] = {"persist": 100} | ({"tracker": tracker} if tracker else {})
-        self.broker = Broker(feed=feed, log=self._log_file(), environment=self._preloaded(), **options)
+        self.broker = Broker(feed=feed, log_file=self._log_file(), environment=self._preloaded(), **options)
 
     def _log_file(self) -> pathlib.Path:
         """Where the broker's log goes: a file system of its own, if we may mount one."""

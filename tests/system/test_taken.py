@@ -109,7 +109,7 @@ class Directory(Taken):
     def test_a_runtime_directory_that_was_deleted_is_there_again_for_new_clients(self) -> None:
         log = pathlib.Path(tempfile.mkdtemp(prefix="proctrack-test-"))
         self.addCleanup(shutil.rmtree, log)
-        broker = Broker(feed=feed_wanted(), log=log / "log")
+        broker = Broker(feed=feed_wanted(), log_file=log / "log")
         self.addCleanup(broker.destroy)
         broker.start()
         watch = broker.watch("b")

@@ -31,9 +31,9 @@ class Broker:
     def __init__(self, feed: str | None = None, wpsd: dict[str, object] | None = None,
                  own_session: bool = False, before: list[str] | None = None,
                  environment: dict[str, str] | None = None, own_root: bool = True,
-                 log: pathlib.Path | None = None, **options: object) -> None:
+                 log_file: pathlib.Path | None = None, **options: object) -> None:
         """`wpsd`: options of the broker itself; `before`: words before its command, which have to exec
-        it; `own_root`: it gets a cgroup for its blocks; `log`: the file that its stderr goes to. The other
+        it; `own_root`: it gets a cgroup for its blocks; `log_file`: where its stderr goes. The other
         options are the plugin's."""
         self.schemas = Schemas()
         self._before = before or []
@@ -52,7 +52,7 @@ class Broker:
         if self.cgroup_root is not None:
             self.options.setdefault("cgroup-root", self.cgroup_root)
         self._wpsd = [f"--{key}={value}" for key, value in (wpsd or {}).items()]
-        self._log = log or self.runtime / "test.log"
+        self._log = log_file or self.runtime / "test.log"
         self._subscribers: list[Subscriber] = []
         self.control = Ask(self.endpoint("control"), "control", self.schemas)
         self.rpc = Ask(self.endpoint("rpc"), "rpc", self.schemas)
