@@ -396,10 +396,12 @@ sys.stdin.readline()
 """
 
     def by_command(self, block: Block, wanted: int) -> dict[str, int]:
-        found = programs.wait_for(
-            lambda: len(block.listed()) == wanted and
-            {record["command"]: pid for pid, record in block.listed().items()}, f"{wanted} members")
-        return found
+        """So many members, each with a command of its own: until its exec a child has its parent's."""
+        def found() -> dict[str, int] | None:
+            pids = {record["command"]: pid for pid, record in block.listed().items()}
+            return pids if len(pids) == wanted else None
+
+        return programs.wait_for(found, f"{wanted} members")
 
     def test_what_was_started_ends_and_the_agent_and_its_helpers_live_on(self) -> None:
         block = self.block()
