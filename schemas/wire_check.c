@@ -159,8 +159,9 @@ static int cursor_step(struct cursor *in, struct head *ret, struct wps_error *er
 }
 
 /* Most values say their length in their first byte and hold no others: they are passed at a glance.
- * False: it is another kind, or cut short. */
-static bool pass_short(struct cursor *in)
+ * `*ret_str` is what is behind that byte: the content of a str, or nothing. False: it is another
+ * kind, or cut short. */
+static bool pass_short(struct cursor *in, struct text *ret_str)
 {
     if (in->left == 0)
         return false;
@@ -168,6 +169,7 @@ static bool pass_short(struct cursor *in)
     size_t size = byte < 0x80 || byte >= 0xe0 ? 1 : (byte & 0xe0) == 0xa0 ? 1u + (byte & 0x1f) : 0;
     if (size == 0 || size > in->left)
         return false;
+    *ret_str = (struct text){(const char *)in->at + 1, size - 1};
     in->at += size;
     in->left -= size;
     return true;
@@ -184,13 +186,16 @@ static struct text str_content(struct text raw)
     return (struct text){raw.at + head.size, (size_t)head.payload};
 }
 
-/* The value that begins at `start` and ends where `in` is. */
-static int check_text(const struct cursor *in, size_t start, struct wps_error *error)
+/* Passes the next value up to its first item. `*ret_str` is the content of a str, else empty. */
+static int pass(struct cursor *in, struct head *ret, struct text *ret_str, struct wps_error *error)
 {
-    struct text raw = {(const char *)in->begin + start, position(in) - start};
-    if (utf8_valid(str_content(raw)))
+    *ret = (struct head){.kind = SCALAR};
+    if (pass_short(in, ret_str))
         return 0;
-    return wps_error_set(error, -EBADMSG, "not valid UTF-8: the str at byte %zu", start);
+    int result = cursor_step(in, ret, error);
+    if (result == 0 && ret->kind == STR)
+        *ret_str = (struct text){(const char *)in->at - ret->payload, (size_t)ret->payload};
+    return result;
 }
 
 static int check(const void *bytes, size_t size, unsigned depth_max, bool texts, size_t *ret_used,
@@ -207,12 +212,13 @@ static int check(const void *bytes, size_t size, unsigned depth_max, bool texts,
         if (depth > 0)
             open[depth - 1]--;
         size_t start = position(&in);
-        struct head head = {.kind = SCALAR};
-        int result = pass_short(&in) ? 0 : cursor_step(&in, &head, error);
-        if (result == 0 && texts)
-            result = check_text(&in, start, error);
+        struct head head;
+        struct text str = {0};
+        int result = pass(&in, &head, &str, error);
         if (result < 0)
             return result;
+        if (texts && !utf8_valid(str))
+            return wps_error_set(error, -EBADMSG, "not valid UTF-8: the str at byte %zu", start);
         if (head.kind == ARRAY || head.kind == MAP) {
             if (depth == depth_max || depth == WIRE_DEPTH_LIMIT)
                 return wps_error_set(error, -EBADMSG,
