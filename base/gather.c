@@ -9,14 +9,13 @@
 #include "base/clock.h"
 
 enum {
-    SATURATED_RATE = 4000,    /* things a second from which on they are gathered */
     WINDOW_NS = 10 * 1000000, /* over which the rate is taken */
     WAIT_NS = 1000000,
 };
 
-void gather_init(struct gather *gather)
+void gather_init(struct gather *gather, unsigned rate)
 {
-    *gather = (struct gather){.window_ns = monotonic_ns()};
+    *gather = (struct gather){.rate = rate, .window_ns = monotonic_ns()};
 }
 
 void gather_count(struct gather *gather, unsigned n)
@@ -25,7 +24,7 @@ void gather_count(struct gather *gather, unsigned n)
     gather->n += n;
     if (span < WINDOW_NS)
         return;
-    gather->saturated = gather->n * NS_PER_SECOND / span >= SATURATED_RATE;
+    gather->saturated = gather->n * NS_PER_SECOND / span >= gather->rate;
     gather->window_ns = now;
     gather->n = 0;
 }

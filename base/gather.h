@@ -11,13 +11,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { GATHER_RATE = 4000 }; /* a wake-up for each of so many a second costs more than they do */
+
 struct gather {
+    unsigned rate;      /* things a second from which on they are gathered */
     uint64_t window_ns; /* CLOCK_MONOTONIC: when counting began */
     uint64_t n;         /* things since then */
-    bool saturated;     /* they come at thousands a second */
+    bool saturated;     /* they come at that rate */
 };
 
-void gather_init(struct gather *gather);
+void gather_init(struct gather *gather, unsigned rate);
 
 /* The loop has just handled `n` things. */
 void gather_count(struct gather *gather, unsigned n);

@@ -523,7 +523,7 @@ enum broker_status broker_run(struct broker *self)
         return BROKER_FAILED;
     }
     guard_runtime(self);
-    gather_init(&self->gather);
+    gather_init(&self->gather, GATHER_RATE);
     on_plugins(self->loop, NULL, self);
     /* A handler of ours ends it with -1. With 0 it was interrupted, by a signal that a plugin or
      * something preloaded handles. */

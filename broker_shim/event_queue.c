@@ -11,7 +11,13 @@
 
 #include "base/gather.h"
 
-enum { SCRATCH_KEPT_BYTES = 64 * 1024 };
+enum {
+    SCRATCH_KEPT_BYTES = 64 * 1024,
+    /* Events a second from which on they are left to the broker's thread: where sending them takes
+     * as much of a processor as making them does, two threads get further than one. Below that its
+     * wake-ups, however many events each takes, cost more than they save. */
+    QUEUED_RATE = 40000,
+};
 
 struct event_queue {
     pthread_mutex_t lock; /* guards all below; held for a pack and a copy or a send at most */
@@ -46,7 +52,7 @@ int event_queue_new(struct event_queue **ret, size_t events_max, size_t bytes_ma
     self->bytes_max = bytes_max;
     self->wake = wake;
     wire_out_init(&self->scratch);
-    gather_init(&self->gather);
+    gather_init(&self->gather, QUEUED_RATE);
     *ret = self;
     return 0;
 }

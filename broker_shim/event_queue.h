@@ -9,7 +9,7 @@
  *
  * At ordinary rates that wake-up is most of what an event costs. So where nothing is before it, an
  * event is sent at once by the thread that puts it, and never lies in the queue. When events come
- * at thousands a second they are left to the broker's thread, which takes many at a time.
+ * at tens of thousands a second they are left to the broker's thread, which takes many at a time.
  *
  * put: any thread. All else: the broker's thread.
  */

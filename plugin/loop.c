@@ -135,7 +135,7 @@ static void init_lists(struct module *module)
     wire_out_init(&module->out);
     module->scan_mark = 1;
     module->own_pid = (uint32_t)getpid();
-    gather_init(&module->gather);
+    gather_init(&module->gather, GATHER_RATE);
 }
 
 static int make_all(struct module *module, struct wps_error *error)

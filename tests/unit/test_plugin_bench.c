@@ -241,7 +241,7 @@ struct bench *bench_new(const char *feed)
     module->tracker = fake_tracker_open();
     module->feed = fake_feed_open(feed);
     module->confidence = "high";
-    gather_init(&module->gather);
+    gather_init(&module->gather, GATHER_RATE);
     module->next_scan_ns = module->next_wide_scan_ns =
         UINT64_MAX; /* scans come when a test wants them */
     bench->label = "a test";

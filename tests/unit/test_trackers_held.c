@@ -49,7 +49,7 @@ Test(held, there_is_an_end_to_how_many_may_be_under_way)
 Test(gather, thousands_a_second_are_gathered_and_a_few_are_not)
 {
     struct gather gather;
-    gather_init(&gather);
+    gather_init(&gather, GATHER_RATE);
     gather_count(&gather, 1000000);
     cr_assert_not(gather.saturated, "a window is awaited first");
     let_pass(11);
