@@ -478,12 +478,18 @@ class Keeper(SurvivingCase):
         self.assertEqual(broker.control("list_all_blocks")["block_ids"], [])
         broker.stop()
 
-    def test_a_promise_that_ceases_to_hold_is_told_and_so_is_its_return(self) -> None:
+    PROGRAM = pathlib.Path(os.environ["PROCTRACK_SO"]).parent / "proctrack-keeper"
+
+    def with_linked_keeper(self) -> tuple[Broker, pathlib.Path]:
+        """A broker whose keeper can be had as long as this link is there."""
         directory = pathlib.Path(tempfile.mkdtemp(prefix="proctrack-test-"))
         self.addCleanup(subprocess.run, ["rm", "-rf", directory], check=True)
-        link, program = directory / "keeper", pathlib.Path(os.environ["PROCTRACK_SO"]).parent
-        link.symlink_to(program / "proctrack-keeper")
-        broker = self.own_broker(keeper=link)
+        link = directory / "keeper"
+        link.symlink_to(self.PROGRAM)
+        return self.own_broker(keeper=link), link
+
+    def test_a_promise_that_ceases_to_hold_is_told_and_so_is_its_return(self) -> None:
+        broker, link = self.with_linked_keeper()
         watch = broker.watch("b")
         odd = self.member(broker, "b", on_crash="kill")
         reason = broker.control("confidence_of", block_id="b")["confidence_reason"]
@@ -494,9 +500,49 @@ class Keeper(SurvivingCase):
         with self.refused("not_supported"):
             self.ensure(broker, "b", on_crash="kill")
         self.assertIs(self.ensure(broker, "b")["created"], False)
-        link.symlink_to(program / "proctrack-keeper")
+        link.symlink_to(self.PROGRAM)
         watch.until_event("block-changed", confidence_reason=reason)
         self.ensure(broker, "b", on_crash="kill")
+        self.crash(broker)
+        self.until_gone(odd.pid)
+        broker.start()
+        broker.stop()
+
+    def lose_keeper(self, broker: Broker, link: pathlib.Path) -> None:
+        """And no other one can be had."""
+        link.unlink()
+        os.kill(self.keeper(broker), signal.SIGKILL)
+        programs.wait_for(lambda: self.is_doubted(broker, "b"), "it is known to be lost")
+
+    @staticmethod
+    def is_doubted(broker: Broker, block_id: str) -> bool:
+        told = broker.control("confidence_of", block_id=block_id)
+        return "on_crash: kill does not hold" in told["confidence_reason"]
+
+    def test_who_asks_while_it_cannot_be_had_has_it_tried_at_once(self) -> None:
+        broker, link = self.with_linked_keeper()
+        odd = self.member(broker, "b", on_crash="kill")
+        self.lose_keeper(broker, link)
+        with self.refused("not_supported"):
+            self.ensure(broker, "b", on_crash="kill")
+        link.symlink_to(self.PROGRAM)
+        self.ensure(broker, "c", on_crash="kill")  # the first that asks, and no later one
+        self.ensure(broker, "b", on_crash="kill")
+        self.assertFalse(self.is_doubted(broker, "b"))
+        self.crash(broker)
+        self.until_gone(odd.pid)
+        broker.start()
+        broker.stop()
+
+    def test_it_can_be_had_again_though_the_last_that_wanted_it_is_gone(self) -> None:
+        broker, link = self.with_linked_keeper()
+        self.ensure(broker, "b", on_crash="kill")
+        self.lose_keeper(broker, link)
+        broker.control("remove", block_id="b")
+        with self.refused("not_supported"):
+            self.ensure(broker, "b", on_crash="kill")
+        link.symlink_to(self.PROGRAM)
+        odd = self.member(broker, "b", on_crash="kill")
         self.crash(broker)
         self.until_gone(odd.pid)
         broker.start()
