@@ -235,6 +235,8 @@ class Held:
         self.forget_what_was_seen()
         self.resyncs = 0
         self.watch.close()
+        if not lives_on:  # where the keeper had no time for it the next broker ends it
+            programs.wait_for(lambda: not self.listed()["tracked"], f"{self.id} is tracked no more")
         subscriber = self.world.broker.subscriber()
         self.watch = Watch(subscriber, self.world.broker.control, self.id)
         reply = self.listed()

@@ -269,6 +269,65 @@ class OnCrash(SurvivingCase):
         broker.start()
         broker.stop()
 
+    def crash_with_keeper(self, broker: Broker) -> None:
+        """Nobody is left to end anything, and the broker has no time to notice."""
+        keeper = self.keeper(broker)
+        broker.process.send_signal(signal.SIGSTOP)
+        programs.wait_for(lambda: programs.stat_fields(broker.pid)[0] == "T", "stopped")
+        os.kill(keeper, signal.SIGKILL)
+        self.until_gone(keeper)
+        self.crash(broker)
+
+    def test_what_the_keeper_did_not_end_the_next_broker_ends(self) -> None:
+        broker = self.own_broker()
+        dies, lives = self.member(broker, "dies", on_crash="kill", on_exit="keep"), self.member(broker, "lives")
+        self.crash_with_keeper(broker)
+        self.assert_running(dies.pid, lives.pid)
+        broker.start()
+        self.until_gone(dies.pid)
+        (removed,) = programs.wait_for(lambda: self.history(broker, "block-removed", "dies"), "it is removed")
+        self.assertEqual(removed["reason"], "shutdown")
+        self.until_listed(broker, "lives", {lives.pid})
+        self.assertEqual(self.block_directories(broker), {"b-lives"})
+        self.assertIs(self.ensure(broker, "dies")["created"], True)
+        broker.stop()
+
+    def test_who_ensures_what_the_next_broker_ends_gets_another_block(self) -> None:
+        broker = self.own_broker()
+        dies = self.member(broker, "b", on_crash="kill")
+        self.crash_with_keeper(broker)
+        broker.start()
+        self.assertIs(self.ensure(broker, "b")["created"], True)
+        self.until_gone(dies.pid)
+        lives = self.member(broker, "b")
+        self.crash(broker)
+        broker.start()  # nothing is left of what was said of the first one
+        self.until_listed(broker, "b", {lives.pid})
+        broker.stop()
+
+    def test_what_was_changed_to_keep_the_next_broker_adopts(self) -> None:
+        broker = self.own_broker()
+        self.ensure(broker, "other", on_crash="kill")
+        odd = self.member(broker, "b", on_crash="kill")
+        self.ensure(broker, "b", on_crash="keep")
+        self.crash_with_keeper(broker)
+        broker.start()
+        self.until_listed(broker, "b", {odd.pid})
+        broker.stop()
+
+    def test_what_a_broker_left_in_order_outlives_the_next_ones_crash(self) -> None:
+        broker = self.own_broker()
+        kept = self.member(broker, "kept", on_exit="keep", on_crash="kill")
+        broker.process.send_signal(signal.SIGTERM)
+        self.assertEqual(broker.process.wait(30 * SLOW), 0)
+        broker.start()
+        self.until_listed(broker, "kept", {kept.pid})
+        self.crash(broker)
+        broker.start()
+        self.until_listed(broker, "kept", {kept.pid})
+        broker.control("remove", block_id="kept")
+        broker.stop()
+
     def test_it_can_be_changed_to_keep_and_back(self) -> None:
         broker = self.own_broker()
         stays, dies = self.member(broker, "stays", on_crash="kill"), self.member(broker, "dies")
