@@ -115,6 +115,21 @@ class Adoption(SurvivingCase):
         broker.stop()
         self.until_gone(*pids)
 
+    def test_one_that_was_assigned_without_its_leader_is_adopted(self) -> None:
+        broker = self.own_broker()
+        self.ensure(broker, "b")
+        odd = Odd("leader-leaves", "exit_group", 0)
+        self.addCleanup(odd.close)
+        odd.until("ready")
+        broker.control("assign_process", block_id="b", pid=odd.pid)
+        before = self.until_listed(broker, "b", {odd.pid})
+        self.crash(broker)
+        broker.start()
+        after = self.until_listed(broker, "b", {odd.pid})
+        self.assertEqual(after[odd.pid]["started_at_ms"], before[odd.pid]["started_at_ms"])
+        broker.stop()
+        self.until_gone(odd.pid)
+
     def test_what_died_meanwhile_is_not_invented(self) -> None:
         broker = self.own_broker()
         dies, stays = self.member(broker, "b"), self.member(broker, "b")
@@ -265,6 +280,20 @@ class OnCrash(SurvivingCase):
         keeper = self.keeper(broker)
         self.crash(broker)
         self.until_gone(*pids, keeper)
+        self.assertEqual(self.block_directories(broker), set())
+        broker.start()
+        broker.stop()
+
+    def test_one_that_was_assigned_without_its_leader_dies_with_the_broker(self) -> None:
+        broker = self.own_broker()
+        self.ensure(broker, "b", on_crash="kill")
+        odd = Odd("leader-leaves", "exit_group", 0)
+        self.addCleanup(odd.close)
+        odd.until("ready")
+        broker.control("assign_process", block_id="b", pid=odd.pid)
+        keeper = self.keeper(broker)
+        self.crash(broker)
+        self.until_gone(odd.pid, keeper)
         self.assertEqual(self.block_directories(broker), set())
         broker.start()
         broker.stop()
