@@ -16,8 +16,6 @@ from world import OLDEST, USUAL, Held, Member, World
 #: Lives that stay until they are let go, each with something that trackers get wrong.
 LIVES = ("hold", "setsid-child", "orphan", "double-fork", "threads 3", "leader-leaves exit_group 0", "ignore-term",
          "exec-chain 3", "comm-odd", "zombie")
-#: The kernel does not list one whose leader had left before it was moved: it is no truth to be held to.
-ASSIGNED = tuple(life for life in LIVES if not life.startswith("leader-leaves"))
 #: Lives that are over when they have told so.
 SHORT = ("storm 4 3", "fork-chain 6", "vfork-exec", "spawn 20", "posix-spawn")
 MEMBERS = 6  # of a block, held by this harness
@@ -177,7 +175,7 @@ def by_chance(chance: random.Random) -> str:
         "start": lambda: [number, chance.choice(LIVES)],
         "short": lambda: [number, chance.choice(SHORT)],
         "in-scope": lambda: [number, chance.choice(("bg/7", "bg", "a.b/c-d/e")), chance.choice(LIVES)],
-        "assign": lambda: [number, chance.choice(ASSIGNED)],
+        "assign": lambda: [number, chance.choice(LIVES)],
         "move": lambda: [number, str(chance.randrange(3)), str(chance.randrange(10))],
         "stop-tree": lambda: [number, str(chance.choice((0, 5, 50)))],
         "list": list,
