@@ -113,9 +113,18 @@ def tagged(environment: dict[str, str]) -> set[int]:
     found: set[int] = set()
     for directory in pathlib.Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if wanted <= set((directory / "environ").read_bytes().split(b"\0")):
+            if wanted <= environment_of(directory):
                 found.add(int(directory.name))
     return found
+
+
+def environment_of(directory: pathlib.Path) -> set[bytes]:
+    """Of the process with that directory in /proc; where its leader left, its other threads have it."""
+    for place in [directory, *directory.glob("task/*")]:
+        with contextlib.suppress(OSError):
+            if found := (place / "environ").read_bytes():
+                return set(found.split(b"\0"))
+    return set()
 
 
 def numbers(file: pathlib.Path) -> set[int]:
