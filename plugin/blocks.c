@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Making blocks, bringing processes into them, and the beginning and end of them all. */
+/* Making blocks, and bringing processes into them. */
 
 #include "plugin/blocks.h"
 
@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -155,17 +154,40 @@ static bool is_made(struct module *module, struct block *block, const struct ask
     return scope && scope->made;
 }
 
-static enum tracker_mark mark_wished(const struct ask *ask)
+static enum tracker_mark mark_wished(const struct ask *ask, enum tracker_fate fate)
 {
-    if (!ask->request.has_on_exit)
+    const struct control_request *request = &ask->request;
+    bool is_said = fate == TRACKER_ON_EXIT ? request->has_on_exit : request->has_on_crash;
+    bool keeps = fate == TRACKER_ON_EXIT ? request->keep_on_exit : !request->kill_on_crash;
+    if (!is_said)
         return TRACKER_UNMARKED;
-    return ask->request.keep_on_exit ? TRACKER_MARK_KEEP : TRACKER_MARK_KILL;
+    return keeps ? TRACKER_MARK_KEEP : TRACKER_MARK_KILL;
 }
 
-/* True where the next broker would find the same on_exit already. */
+/* What is to be written so that the next broker finds it as this ask wants it; unmarked: nothing.
+ * An on_crash that was never said is keep. */
+static enum tracker_mark mark_due(const struct block *block, const struct ask *ask,
+                                  enum tracker_fate fate)
+{
+    enum tracker_mark wished = mark_wished(ask, fate), found = block->marks[fate];
+    bool is_so = wished == found || (fate == TRACKER_ON_CRASH && wished == TRACKER_MARK_KEEP &&
+                                     found == TRACKER_UNMARKED);
+    return is_so ? TRACKER_UNMARKED : wished;
+}
+
 static bool is_marked(const struct block *block, const struct ask *ask)
 {
-    return !ask->request.has_on_exit || mark_wished(ask) == block->mark;
+    return !mark_due(block, ask, TRACKER_ON_EXIT) && !mark_due(block, ask, TRACKER_ON_CRASH);
+}
+
+static void set_marks(struct tracker_op *op, const struct block *block, const struct ask *ask)
+{
+    for (enum tracker_fate fate = 0; fate < TRACKER_FATES; fate++) {
+        if (ask->request.command == CONTROL_ENSURE_TRACKER)
+            op->marks[fate] = mark_due(block, ask, fate);
+        if (!op->marks[fate] && !block->place)
+            op->marks[fate] = block->marks[fate]; /* made again: what was said of it holds */
+    }
 }
 
 /* Has a worker make what is not there of a block and a sub-scope. False: it was refused. */
@@ -181,9 +203,7 @@ static bool begin_making(struct module *module, struct block *block, struct ask 
         control_refuse(ask, ERRORCODE_INTERNAL, "out of memory");
         return false;
     }
-    op->mark = ask->request.command == CONTROL_ENSURE_TRACKER ? mark_wished(ask) : TRACKER_UNMARKED;
-    if (!op->mark && !block->place)
-        op->mark = (enum tracker_mark)block->mark; /* made again: what was said of it holds */
+    set_marks(op, block, ask);
     op->tag = (uintptr_t)ask;
     op->n_new = registry_scopes_missing(block, scope_or_main(ask));
     op->is_watched = block->watch_fd >= 0;
@@ -208,13 +228,12 @@ static void refuse_unmade(struct module *module, struct ask *ask, const struct t
         control_refuse(ask, control_code_of(op->result), "%s", op->error.message);
 }
 
-/* What the worker made is known now: the block and each level of the sub-scope can be found by
- * their places. */
-static void take_places(struct module *module, struct block *block, struct tracker_op *op)
+void blocks_take_places(struct module *module, struct block *block, struct tracker_op *op)
 {
     registry_place_block(&module->registry, block, op->block_place);
-    if (op->mark)
-        block->mark = (uint8_t)op->mark;
+    for (enum tracker_fate fate = 0; fate < TRACKER_FATES; fate++)
+        if (op->marks[fate])
+            block->marks[fate] = (uint8_t)op->marks[fate];
     struct text scope = text_of(op->scope), level = {op->scope, 0};
     for (int i = 0; i < TRACKER_LEVELS && level.size < scope.size; i++) {
         const char *from = scope.at + level.size + (level.size > 0);
@@ -231,7 +250,7 @@ static void take_places(struct module *module, struct block *block, struct track
     }
 }
 
-static void start_live(struct module *module, struct block *block)
+void blocks_start_live(struct module *module, struct block *block)
 {
     new_epoch(module, block);
     block->state = BLOCK_LIVE;
@@ -274,9 +293,9 @@ static void answer_maker(struct module *module, struct block *block, struct trac
         refuse_unmade(module, ask, op);
         return;
     }
-    take_places(module, block, op);
+    blocks_take_places(module, block, op);
     if (created)
-        start_live(module, block);
+        blocks_start_live(module, block);
     take_wishes(module, block, ask);
     answer_ensure(module, block, ask, created);
 }
@@ -363,7 +382,7 @@ static void on_scope_made(struct tracker_op *op, void *context)
     if (op->result < 0) {
         refuse_unmade(module, ask, op);
     } else {
-        take_places(module, block, op);
+        blocks_take_places(module, block, op);
         blocks_assign(module, block, ask);
     }
     tracker_op_free(op);
@@ -412,99 +431,4 @@ void blocks_resume_waiting(struct module *module, struct block *block)
         TAILQ_REMOVE(&waiting, ask, link);
         blocks_assign(module, block, ask);
     }
-}
-
-/* ---- beginning and end of the module ---- */
-
-static void take_roots(struct block *block, struct tracker_op *op)
-{
-    free(block->roots);
-    block->roots = op->roots;
-    block->n_roots = op->n_roots;
-    op->roots = NULL;
-}
-
-/* One sub-scope of a block that is there already: its place is learned. */
-static int adopt_scope(struct module *module, struct block *block, const char *scope,
-                       struct wps_error *error)
-{
-    struct tracker_op *op = blocks_op(module, TRACKER_CREATE, block, text_of(scope), NULL);
-    if (!op)
-        return wps_error_set(error, -ENOMEM, "out of memory");
-    op->wants_roots = !block->place; /* once for the block */
-    int r = tracker_op_run(op);
-    if (r < 0)
-        *error = op->error;
-    else
-        take_places(module, block, op);
-    if (op->roots)
-        take_roots(block, op);
-    tracker_op_free(op);
-    return r;
-}
-
-/* Calls `take` with each name that a LIST finds. */
-static int for_each_name(struct module *module, struct block *block,
-                         int (*take)(struct module *, struct block *, const char *,
-                                     struct wps_error *),
-                         struct wps_error *error)
-{
-    struct tracker_op *op = tracker_op_new(module->tracker, TRACKER_LIST, NULL, NULL);
-    if (!op)
-        return wps_error_set(error, -ENOMEM, "out of memory");
-    if (block)
-        strcpy(op->block, block->id);
-    int r = tracker_op_run(op);
-    if (r < 0)
-        *error = op->error;
-    for (char **name = op->names; r == 0 && name && *name; name++)
-        r = take(module, block, *name, error);
-    tracker_op_free(op);
-    return r;
-}
-
-static int adopt_block(struct module *module, struct block *none, const char *id,
-                       struct wps_error *error)
-{
-    (void)none;
-    if (block_id_check(text_of(id), "", NULL) < 0)
-        return 0; /* not one of ours */
-    if (registry_n_blocks(&module->registry) == 0)
-        tracker_read_clock(module->tracker, &module->clock.boot_ms);
-    struct block *block = registry_add_block(&module->registry, text_of(id));
-    if (!block)
-        return wps_error_set(error, -ENOMEM, "out of memory");
-    int r = adopt_scope(module, block, SUBSCOPE_DEFAULT, error);
-    r = r < 0 ? r : for_each_name(module, block, adopt_scope, error);
-    if (r < 0)
-        return r;
-    block->adopted = true;
-    block->keep_on_exit =
-        block->mark ? block->mark == TRACKER_MARK_KEEP : module->options.keep_on_exit;
-    start_live(module, block);
-    expiry_adopted(module, block);
-    return 0;
-}
-
-int blocks_adopt(struct module *module, struct wps_error *error)
-{
-    keeper_wait_for_last(module);
-    int r = for_each_name(module, NULL, adopt_block, error);
-    if (r == 0)
-        tracker_mark_clock(module->tracker, module->clock.boot_ms);
-    return r;
-}
-
-bool blocks_end_all(struct module *module)
-{
-    struct block *block, *next;
-    bool done = true;
-    HASH_ITER (by_id, module->registry.blocks, block, next) {
-        if (block->keep_on_exit && block->state == BLOCK_LIVE)
-            continue;
-        done = false;
-        if (block->state == BLOCK_LIVE)
-            blocks_remove(module, block, "shutdown", NULL);
-    }
-    return done;
 }

@@ -37,13 +37,17 @@ void blocks_forgot(struct module *module, struct block *block);
  * over. */
 void blocks_assign(struct module *module, struct block *block, struct ask *ask);
 
-/* Finds the blocks that a broker before us left, and makes them ours. Waits for the kernel: at
- * start only. */
+/* Finds the blocks that a broker before us left, and makes them ours; those that were to end with
+ * it are ended. Waits for the kernel: at start only. */
 int blocks_adopt(struct module *module, struct wps_error *error);
 
 /* The host stops us: blocks that are to be killed are removed, the others are left for the next
  * broker. True when nothing is left to wait for. */
 bool blocks_end_all(struct module *module);
+
+/* Those that are left are for the next broker to adopt, also where they were to end in a crash: we
+ * stopped in order. After the workers. */
+void blocks_leave(struct module *module);
 
 /* Version and confidence, for replies and events. The confidence is that of the module, or less
  * where somebody left the block or there is no room to list all of it; `block` may be null. It

@@ -4,7 +4,7 @@
 
 /*
  * What the files behind blocks.h share: blocks.c makes blocks and brings processes in, ends.c kills
- * and removes. For them alone.
+ * and removes, adopt.c hands them on from broker to broker. For them alone.
  */
 
 #include "plugin/blocks.h"
@@ -20,6 +20,13 @@ struct tracker_op *blocks_op(struct module *module, enum tracker_op_kind kind,
  * place is being taken away (`clearing`): what that waited for is over. */
 void blocks_submit(struct module *module, struct block *block, struct tracker_op *op);
 struct block *blocks_come_back(struct module *module, const struct tracker_op *op);
+
+/* What the worker made is known now: the block and each level of the sub-scope can be found by
+ * their places. */
+void blocks_take_places(struct module *module, struct block *block, struct tracker_op *op);
+
+/* Its epoch begins, and readers are told. */
+void blocks_start_live(struct module *module, struct block *block);
 
 /* Moves all asks from one list to an empty one. */
 void blocks_take_asks(struct asks *from, struct asks *to);

@@ -210,9 +210,12 @@ void blocks_told_removed(struct module *module, struct block *block)
     blocks_ensure_all(module, &makers);
 }
 
-/* Where it may go away by itself: descriptors or memory are short. */
-static bool passes(int result)
+/* Where it may go away by itself: descriptors or memory are short, or nobody has joined and the
+ * kernel or somebody else keeps the place busy. */
+static bool passes(const struct block *block, int result)
 {
+    if (result == -EBUSY)
+        return block->watch_fd >= 0 && tracker_is_empty(block->watch_fd);
     return result == -EMFILE || result == -ENFILE || result == -ENOMEM || result == -EINTR;
 }
 
@@ -225,7 +228,7 @@ static void on_cleared(struct tracker_op *op, void *context)
         module_log(module, WPS_LOG_WARNING, "%s", op->error.message);
     tracker_op_free(op);
     block->clearing = false;
-    if (passes(result)) {
+    if (passes(block, result)) {
         wake_later(block);
         return;
     }

@@ -218,10 +218,6 @@ bool keeper_settle(struct module *module, struct ask *ask)
                        tracker_name(module->tracker));
         return false;
     }
-    if (kill && keeper->broken) {
-        refuse_kill(keeper, ask);
-        return false;
-    }
     struct promise *promise = promise_of(keeper, ask->request.block_id);
     if (!promise && !kill)
         return true;

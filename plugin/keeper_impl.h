@@ -62,7 +62,8 @@ void keeper_set_broken(struct keeper *keeper, bool broken);
 
 /* ---- keeper_process.c ---- */
 
-/* Starts it where there is something to tell and none runs. */
+/* Starts it where there is something to tell and none runs. One that could not be had is not waited
+ * for: who asks has it tried at once. */
 void keeper_want(struct keeper *keeper);
 
 /* Tells it as much as the socket takes. */

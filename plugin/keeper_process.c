@@ -32,7 +32,7 @@ enum {
     LIVED_MS = 1000,     /* who lived so long did not fail to start */
     RETRY_MS = 100,      /* after a failure, doubled with each further one */
     RETRY_MAX_MS = 5000, /* so often at last, for as long as it is wanted */
-    BROKEN_AFTER = 3,    /* failures in a row: then asks are refused, and readers are told */
+    BROKEN_AFTER = 3,    /* failures in a row: who waits is refused, and readers are told */
     END_MS = 2000,       /* to end by itself when we stop */
     REAP_MS = 100,       /* to be gone after SIGKILL */
 };
@@ -74,13 +74,23 @@ static int say(struct keeper *keeper, enum keeper_verb verb, const char *name, u
     return send(keeper->socket, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
+/* Nobody wants it: who asks next has it tried anew. */
+static void rest(struct keeper *keeper)
+{
+    keeper->state = OFF;
+    keeper->failures = 0;
+    keeper_set_broken(keeper, false);
+}
+
 int keeper_on_timer(sd_event_source *source, uint64_t now_us, void *context)
 {
     struct keeper *keeper = context;
     const struct promise *first = TAILQ_FIRST(&keeper->told);
     (void)source;
-    if (keeper->state == LATER)
+    if (keeper->state == LATER && keeper->promises)
         start(keeper);
+    else if (keeper->state == LATER)
+        rest(keeper);
     else if (keeper->state != RUNS ||
              (first && first->sent_ns + ANSWER_MS * NS_PER_MS <= now_us * 1000))
         lost(keeper, "does not answer");
@@ -119,7 +129,8 @@ static void cut_off(struct keeper *keeper)
 
 void keeper_want(struct keeper *keeper)
 {
-    if (keeper->state == OFF && !TAILQ_EMPTY(&keeper->to_tell))
+    bool idle = keeper->state == OFF || (keeper->state == LATER && keeper->broken);
+    if (idle && !TAILQ_EMPTY(&keeper->to_tell))
         start(keeper);
 }
 
@@ -130,11 +141,12 @@ static void try_later(struct keeper *keeper)
         ms = ms ? ms * 2 : RETRY_MS;
     if (keeper->failures >= BROKEN_AFTER)
         keeper_give_up(keeper);
-    keeper->state = keeper->promises ? LATER : OFF;
-    if (keeper->state == LATER)
-        wake_in(keeper, ms < RETRY_MAX_MS ? ms : RETRY_MAX_MS);
-    else
-        keeper->failures = 0; /* who asks next has it tried anew */
+    if (!keeper->promises) {
+        rest(keeper);
+        return;
+    }
+    keeper->state = LATER;
+    wake_in(keeper, ms < RETRY_MAX_MS ? ms : RETRY_MAX_MS);
 }
 
 static void failed(struct keeper *keeper, bool for_good, const char *why)

@@ -169,6 +169,7 @@ static int unmake_all(struct module *module, uint64_t deadline_ns)
 {
     keeper_end(module);
     int r = workers_destroy(&module->workers, deadline_ns);
+    blocks_leave(module);
     if (r < 0)
         return r;
     keeper_close(module);

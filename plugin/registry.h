@@ -128,8 +128,8 @@ struct block {
     enum block_phase state;
     bool adopted;
     bool keep_on_exit;
-    uint8_t mark;        /* enum tracker_mark: its on_exit, as the next broker would find it */
-    bool unclaimed;      /* adopted, and no client ensured it since */
+    uint8_t marks[2]; /* by enum tracker_fate, enum tracker_mark: as the next broker finds them */
+    bool unclaimed;   /* adopted, and no client ensured it since */
     uint64_t expires_ns; /* CLOCK_MONOTONIC, while unclaimed: if it is empty then */
     TAILQ_ENTRY(block) in_unclaimed;
     struct root_mark *roots; /* adopted: roots of the last broker that were not seen yet */

@@ -5,6 +5,7 @@
 #include "plugin/removers.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,10 @@
 #include "plugin/outside.h"
 #include "plugin/survivors.h"
 
-enum { LOOK_MS = 1000 }; /* at the time-out: for a look outside, where none was made yet */
+enum {
+    LOOK_MS = 1000, /* at the time-out: for a look outside, where none was made yet, and for the
+                       place of a block that nobody is in any more */
+};
 
 struct remover {
     LIST_ENTRY(remover) all;
@@ -52,6 +56,20 @@ static int find_survivors(struct remover *remover, struct survivor **survivors, 
     return r == 0 && remover->outside ? outside_add_survivors(remover->outside, survivors, n) : r;
 }
 
+/* There is nobody to name, and yet it is not over. */
+static void refuse(struct remover *remover)
+{
+    const struct block *block = remover->block;
+    const char *why = block->kernel_empty
+                          ? "nobody is left in it, but its place could not be taken away yet"
+                          : "the kernel has somebody in it who is not known yet";
+    struct ask *ask = release(remover);
+    control_refuse(ask, ERRORCODE_TIMEOUT,
+                   "block '%s' is not gone after %" PRIu64
+                   " ms: %s; its removal goes on: wait for its block-removed, or ask again",
+                   block->id, (monotonic_ns() - ask->began_ns) / NS_PER_MS, why);
+}
+
 static void answer(struct remover *remover)
 {
     _cleanup_free_ struct survivor *survivors = NULL;
@@ -63,14 +81,26 @@ static void answer(struct remover *remover)
         control_refuse(release(remover), ERRORCODE_INTERNAL, "out of memory");
         return;
     }
+    if (remover->block && n == 0) {
+        refuse(remover);
+        return;
+    }
     remove_reply_pack(control_reply(remover->ask), version, !remover->block, survivors, n);
     control_send(release(remover));
+}
+
+/* Nobody is in it any more, and its place is being taken away. */
+static bool is_nearly_gone(const struct remover *remover)
+{
+    return remover->block && remover->block->kernel_empty &&
+           TAILQ_EMPTY(&remover->block->processes);
 }
 
 static void on_news(struct outside *outside, void *context)
 {
     struct remover *remover = context;
-    if (remover->is_late || (!remover->block && outside_is_over(outside)))
+    if ((remover->is_late && !is_nearly_gone(remover)) ||
+        (!remover->block && outside_is_over(outside)))
         answer(remover);
 }
 
@@ -88,12 +118,14 @@ static int on_late(sd_event_source *source, uint64_t now_us, void *context)
     (void)now_us;
     if (remover->block)
         begin_look(remover, 0);
-    if (remover->is_late || !remover->outside || outside_has_looked(remover->outside)) {
+    bool has_looked = !remover->outside || outside_has_looked(remover->outside);
+    if (remover->is_late || (has_looked && !is_nearly_gone(remover))) {
         answer(remover);
         return 0;
     }
     remover->is_late = true;
-    outside_look(remover->outside);
+    if (!has_looked)
+        outside_look(remover->outside);
     sd_event_source_set_time(source, monotonic_ns() / 1000 + LOOK_MS * UINT64_C(1000));
     sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     return 0;

@@ -146,22 +146,14 @@ static void miss_others(struct module *module, struct block *block, uint64_t beg
     }
 }
 
-/* Where it is now says whether another block has it. */
-static void leave_unseen(struct module *module, struct process *process)
-{
-    _cleanup_free_ char *cgroup = NULL;
-    proc_cgroup_read(&cgroup, process->pid);
-    lives_left(module, process, "moved", cgroup ? text_of(cgroup) : (struct text){NULL, 0},
-               lives_is_in_block(module, cgroup));
-}
-
-/* The kernel says that nobody is in its block: whoever lives has left it, the others ended. */
+/* The kernel says that nobody is in its block: whoever lives has left it, and where it is now is
+ * read by a worker, for that can take long. The others ended. */
 static void end_unseen(struct module *module, struct process *process)
 {
     if (snapshot_is_needed(module))
         miss(module, process);
     else if (is_alive(module, process))
-        leave_unseen(module, process);
+        lives_check(module, process);
     else
         lives_missed(module, process);
 }

@@ -80,6 +80,13 @@ static void cgroup_mark_clock(const struct tracker *tracker, int64_t boot_ms)
     cgroup_mark_boot(tracker->root_path, boot_ms);
 }
 
+static void cgroup_unmark(const struct tracker *tracker, const char *block, enum tracker_fate fate)
+{
+    char path[TRACKER_PATH_MAX];
+    if (cgroup_directory(tracker, block, "", path) == 0)
+        cgroup_mark(path, fate, TRACKER_UNMARKED);
+}
+
 /* Members may make cgroups of any name: only what can be an id is one. */
 static bool is_id(const char *part, size_t size)
 {
@@ -186,6 +193,16 @@ static void unmake(const struct tracker *tracker, const struct tracker_op *op)
     }
 }
 
+/* One that was just made has none. */
+static void write_or_read_marks(struct tracker_op *op, const char *path, bool is_new)
+{
+    for (enum tracker_fate fate = 0; fate < TRACKER_FATES; fate++)
+        if (op->marks[fate])
+            cgroup_mark(path, fate, op->marks[fate]);
+        else if (!is_new)
+            op->marks[fate] = cgroup_read_mark(path, fate);
+}
+
 static int create(struct tracker *tracker, struct tracker_op *op)
 {
     char path[TRACKER_PATH_MAX];
@@ -195,10 +212,7 @@ static int create(struct tracker *tracker, struct tracker_op *op)
         return r;
     bool is_new = r > 0;
     op->block_place = place_of(path);
-    if (op->mark)
-        cgroup_mark_exit(path, op->mark);
-    else
-        op->mark = cgroup_read_exit(path);
+    write_or_read_marks(op, path, is_new);
     r = op->wants_roots ? cgroup_read_roots(path, &op->roots, &op->n_roots) : 0;
     if (r < 0)
         return wps_error_system(&op->error, r, "cannot read the roots of block %s", op->block);
@@ -508,6 +522,7 @@ const struct tracker_class tracker_cgroup = {
     .is_there = cgroup_is_there,
     .read_clock = cgroup_read_clock,
     .mark_clock = cgroup_mark_clock,
+    .unmark = cgroup_unmark,
     .cpu_us = cgroup_cpu_us,
     .run = cgroup_run,
 };

@@ -23,31 +23,46 @@ enum {
     TICKS_ROOM = 24,
 };
 
-/* ---- on_exit ---- */
+enum { KINDS = 2 };
+
+/* ---- on_exit and on_crash ---- */
 
 /* Attributes of the user are there since Linux 5.7; trusted ones, for root, before. A kernel that
  * has neither forgets. */
-static const char *const mark_attributes[] = {"user.proctrack.on_exit",
-                                              "trusted.proctrack.on_exit"};
-static const char *const boot_attributes[] = {"user.proctrack.boot_ms",
-                                              "trusted.proctrack.boot_ms"};
+static const char *const mark_attributes[TRACKER_FATES][KINDS] = {
+    [TRACKER_ON_EXIT] = {"user.proctrack.on_exit", "trusted.proctrack.on_exit"},
+    [TRACKER_ON_CRASH] = {"user.proctrack.on_crash", "trusted.proctrack.on_crash"},
+};
+static const char *const boot_attributes[KINDS] = {"user.proctrack.boot_ms",
+                                                   "trusted.proctrack.boot_ms"};
 static const char *const mark_words[] = {
     [TRACKER_MARK_KILL] = "kill",
     [TRACKER_MARK_KEEP] = "keep",
 };
 
-void cgroup_mark_exit(const char *path, enum tracker_mark mark)
+static void unmark(const char *path, enum tracker_fate fate)
 {
-    for (size_t i = 0; i < sizeof mark_attributes / sizeof *mark_attributes; i++)
-        if (setxattr(path, mark_attributes[i], mark_words[mark], strlen(mark_words[mark]), 0) == 0)
+    for (size_t i = 0; i < KINDS; i++)
+        removexattr(path, mark_attributes[fate][i]);
+}
+
+void cgroup_mark(const char *path, enum tracker_fate fate, enum tracker_mark mark)
+{
+    if (mark == TRACKER_UNMARKED) {
+        unmark(path, fate);
+        return;
+    }
+    for (size_t i = 0; i < KINDS; i++)
+        if (setxattr(path, mark_attributes[fate][i], mark_words[mark], strlen(mark_words[mark]),
+                     0) == 0)
             return;
 }
 
-enum tracker_mark cgroup_read_exit(const char *path)
+enum tracker_mark cgroup_read_mark(const char *path, enum tracker_fate fate)
 {
     char word[8];
-    for (size_t i = 0; i < sizeof mark_attributes / sizeof *mark_attributes; i++) {
-        ssize_t size = getxattr(path, mark_attributes[i], word, sizeof word);
+    for (size_t i = 0; i < KINDS; i++) {
+        ssize_t size = getxattr(path, mark_attributes[fate][i], word, sizeof word);
         for (int mark = TRACKER_MARK_KILL; mark <= TRACKER_MARK_KEEP; mark++)
             if (size == (ssize_t)strlen(mark_words[mark]) &&
                 memcmp(word, mark_words[mark], (size_t)size) == 0)
@@ -72,7 +87,7 @@ void cgroup_mark_boot(const char *path, int64_t boot_ms)
 {
     char text[24];
     size_t size = (size_t)snprintf(text, sizeof text, "%" PRId64, boot_ms);
-    for (size_t i = 0; i < sizeof boot_attributes / sizeof *boot_attributes; i++)
+    for (size_t i = 0; i < KINDS; i++)
         if (setxattr(path, boot_attributes[i], text, size, 0) == 0)
             return;
 }
@@ -81,7 +96,7 @@ bool cgroup_read_boot(const char *path, int64_t *ret_boot_ms)
 {
     char text[24];
     uint64_t boot_ms;
-    for (size_t i = 0; i < sizeof boot_attributes / sizeof *boot_attributes; i++) {
+    for (size_t i = 0; i < KINDS; i++) {
         ssize_t size = getxattr(path, boot_attributes[i], text, sizeof text - 1);
         text[size < 0 ? 0 : size] = '\0';
         if (parse_number(text, INT64_MAX / 2, &boot_ms)) {

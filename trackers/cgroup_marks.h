@@ -10,10 +10,10 @@
 
 #include "trackers/tracker.h"
 
-/* What is to become of the block: `user.proctrack.on_exit`. A kernel that keeps no attributes
- * forgets it. */
-void cgroup_mark_exit(const char *path, enum tracker_mark mark);
-enum tracker_mark cgroup_read_exit(const char *path);
+/* What is to become of the block: `user.proctrack.on_exit` and `user.proctrack.on_crash`. A kernel
+ * that keeps no attributes forgets it. TRACKER_UNMARKED: takes it away, there is none. */
+void cgroup_mark(const char *path, enum tracker_fate fate, enum tracker_mark mark);
+enum tracker_mark cgroup_read_mark(const char *path, enum tracker_fate fate);
 
 /* Of the root of all blocks: `user.proctrack.boot_ms`, the clocks as the first broker of those that
  * handed its blocks on read them. False: it is not there. */

@@ -66,7 +66,7 @@ static int signal_one(struct tracker *tracker, struct tracker_op *op, uint32_t p
     _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (pidfd < 0 && (errno == ENOSYS || errno == EPERM))
         return -errno; /* no kernel before 5.3, no seccomp filter lets us signal for certain */
-    if (pidfd < 0 || proc_cgroup_read(&path, pid) < 0 ||
+    if (pidfd < 0 || facts_place_read(&path, pid) < 0 ||
         !cgroup_locate(tracker, path, block, scope) || strcmp(block, op->block) != 0 ||
         !tracker_covers(op->scope, text_of(scope)) ||
         syscall(SYS_pidfd_send_signal, pidfd, op->signal, NULL, 0) < 0)

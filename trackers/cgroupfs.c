@@ -204,29 +204,127 @@ struct pid_list {
     size_t n, room;
 };
 
-static int read_procs(const char *directory, struct pid_list *list)
+static int add_number(struct pid_list *list, uint32_t pid)
+{
+    if (list->n == list->room) {
+        size_t room = list->room ? list->room * 2 : 64;
+        uint32_t *pids = realloc(list->pids, room * sizeof *pids);
+        if (!pids)
+            return -ENOMEM;
+        list->pids = pids;
+        list->room = room;
+    }
+    list->pids[list->n++] = pid;
+    return 0;
+}
+
+static void sort_unique(struct pid_list *list)
+{
+    size_t unique = 0;
+    if (list->n)
+        qsort(list->pids, list->n, sizeof *list->pids, compare_pids);
+    for (size_t i = 0; i < list->n; i++)
+        if (i == 0 || list->pids[i] != list->pids[i - 1])
+            list->pids[unique++] = list->pids[i];
+    list->n = unique;
+}
+
+/* Where it is, or null. */
+static uint32_t *find_number(const struct pid_list *list, uint32_t pid)
+{
+    return list->n ? bsearch(&pid, list->pids, list->n, sizeof pid, compare_pids) : NULL;
+}
+
+/* The numbers in one file, sorted, each once. -EOPNOTSUPP: a threaded cgroup has no list of its
+ * own: its processes are in the one above. */
+static int read_numbers(const char *directory, const char *name, struct pid_list *list)
 {
     char path[4200];
-    snprintf(path, sizeof path, "%s/cgroup.procs", directory);
+    list->n = 0;
+    snprintf(path, sizeof path, "%s/%s", directory, name);
     _cleanup_fclose_ FILE *file = fopen(path, "re");
     if (!file)
         return errno == ENOENT ? 0 : -errno;
-    for (uint32_t pid; fscanf(file, "%" SCNu32, &pid) == 1;) {
-        if (pid == 0)
-            continue; /* of another pid namespace: it has no number here */
-        if (list->n == list->room) {
-            size_t room = list->room ? list->room * 2 : 64;
-            uint32_t *pids = realloc(list->pids, room * sizeof *pids);
-            if (!pids)
-                return -ENOMEM;
-            list->pids = pids;
-            list->room = room;
-        }
-        list->pids[list->n++] = pid;
-    }
-    /* A threaded cgroup has no list of its own: its processes are in the one above. */
-    return ferror(file) && errno != EOPNOTSUPP && errno != ENODEV ? -errno : 0;
+    int r = 0;
+    for (uint32_t pid; r == 0 && fscanf(file, "%" SCNu32, &pid) == 1;)
+        if (pid != 0) /* else of another pid namespace: it has no number here */
+            r = add_number(list, pid);
+    sort_unique(list);
+    return r == 0 && ferror(file) && errno != ENODEV ? -errno : r;
 }
+
+/* ---- processes whose leader left ----
+ *
+ * A thread that has ended is not moved with the others. So where a leader had left when its process
+ * was moved, cgroup.procs has the process where the leader was, and does not where its threads are;
+ * and cgroup.kill goes by the same list. A process is where a thread of it runs. */
+
+static bool has_thread_in(uint32_t pid, const struct pid_list *threads)
+{
+    bool has = false;
+    _cleanup_closedir_ DIR *tasks = proc_threads(pid);
+    for (uint32_t tid; !has && (tid = proc_next_thread(tasks));)
+        has = find_number(threads, tid);
+    return has;
+}
+
+static void drop_who_moved(struct pid_list *procs, const struct pid_list *threads)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < procs->n; i++) {
+        struct proc_stat stat;
+        uint32_t pid = procs->pids[i];
+        bool moved = !find_number(threads, pid) && proc_stat_read(&stat, pid) == 0 &&
+                     stat.state == 'Z' && !has_thread_in(pid, threads);
+        if (!moved)
+            procs->pids[n++] = pid;
+    }
+    procs->n = n;
+}
+
+/* All threads of the process are accounted for. */
+static void tick_off(uint32_t pid, const struct pid_list *threads, bool *done)
+{
+    _cleanup_closedir_ DIR *tasks = proc_threads(pid);
+    for (uint32_t tid; (tid = proc_next_thread(tasks));) {
+        const uint32_t *at = find_number(threads, tid);
+        if (at)
+            done[at - threads->pids] = true;
+    }
+}
+
+static int add_who_came(struct pid_list *procs, const struct pid_list *threads)
+{
+    const size_t n_listed = procs->n;
+    _cleanup_free_ bool *done = calloc(threads->n + 1, sizeof *done);
+    int r = done ? 0 : -ENOMEM;
+    for (size_t i = 0; i < threads->n && r == 0; i++) {
+        uint32_t pid, tid = threads->pids[i];
+        const struct pid_list listed = {procs->pids, n_listed, 0};
+        if (done[i] || find_number(&listed, tid) || proc_tgid_read(&pid, tid) < 0)
+            continue;
+        tick_off(pid, threads, done);
+        if (!find_number(&listed, pid))
+            r = add_number(procs, pid);
+    }
+    sort_unique(procs);
+    return r;
+}
+
+/* The processes in one cgroup; `threads` is room to work in. */
+static int read_procs(const char *directory, struct pid_list *procs, struct pid_list *threads)
+{
+    int r = read_numbers(directory, "cgroup.procs", procs);
+    if (r < 0)
+        return r == -EOPNOTSUPP ? 0 : r;
+    r = read_numbers(directory, "cgroup.threads", threads);
+    if (r < 0)
+        return r;
+    drop_who_moved(procs, threads);
+    return add_who_came(procs, threads);
+}
+
+/* ---- walking it ---- */
 
 static void close_walk(FTS **walk)
 {
@@ -249,20 +347,9 @@ static int unread(const FTSENT *entry)
                                                                               : 0;
 }
 
-static void sort_unique(struct pid_list *list)
-{
-    size_t unique = 0;
-    if (list->n)
-        qsort(list->pids, list->n, sizeof *list->pids, compare_pids);
-    for (size_t i = 0; i < list->n; i++)
-        if (i == 0 || list->pids[i] != list->pids[i - 1])
-            list->pids[unique++] = list->pids[i];
-    list->n = unique;
-}
-
 int cgroupfs_walk(const char *directory, cgroupfs_take *take, void *context)
 {
-    struct pid_list list = {0};
+    struct pid_list list = {0}, threads = {0};
     int r = 0;
     FTS *walk cleanup(close_walk) = open_walk(directory);
     if (!walk)
@@ -271,13 +358,12 @@ int cgroupfs_walk(const char *directory, cgroupfs_take *take, void *context)
         r = unread(entry);
         if (r < 0 || entry->fts_info != FTS_D)
             continue;
-        list.n = 0;
-        r = read_procs(entry->fts_path, &list);
-        sort_unique(&list);
+        r = read_procs(entry->fts_path, &list, &threads);
         if (r == 0 && list.n > 0)
             r = take(context, entry->fts_path + strlen(directory), list.pids, list.n);
     }
     free(list.pids);
+    free(threads.pids);
     return r;
 }
 

@@ -30,8 +30,8 @@ int cgroupfs_find_mount(FILE *mountinfo, const char *path, char **ret_directory)
 /* Moves a process. A thin file write: -EACCES, -ESRCH, -EOPNOTSUPP and so on. */
 int cgroupfs_move(const char *directory, uint32_t pid);
 
-/* All processes in a cgroup and below it, sorted, each once. Owned by the caller. A directory that
- * is gone is empty. */
+/* All processes that have a thread in a cgroup or below it, sorted, each once. Owned by the caller.
+ * A directory that is gone is empty. */
 int cgroupfs_members(const char *directory, uint32_t **ret_pids, size_t *ret_n);
 
 /* The same, one cgroup at a time: `take` gets each that has processes, with its path below
@@ -47,8 +47,8 @@ int cgroupfs_walk(const char *directory, cgroupfs_take *take, void *context);
 int cgroupfs_kill(const char *directory);
 
 /* The same by hand: freeze, SIGKILL to each process, thaw. It also ends what cgroup.kill does not:
- * a process whose leader left while other threads run on (the kernel signals the leader alone; seen
- * on Linux 6.18). */
+ * a process whose leader left while other threads run on (the kernel signals the leader alone, or
+ * where it was moved behind that, nobody; seen on Linux 6.18). */
 int cgroupfs_kill_each(const char *directory);
 
 /* Freezes or thaws all of it; waits for up to `patience_ms` until the kernel says that it is so

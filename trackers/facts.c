@@ -45,6 +45,36 @@ static int read_argv(struct process_facts *facts, int directory)
     return 0;
 }
 
+/* True where one of its other threads told. */
+static bool read_cgroup_by_threads(char **ret_path, uint32_t pid)
+{
+    bool told = false;
+    _cleanup_closedir_ DIR *threads = proc_threads(pid);
+    for (uint32_t tid; !told && (tid = proc_next_thread(threads));)
+        told = tid != pid && proc_cgroup_read(ret_path, tid) == 0;
+    return told;
+}
+
+int facts_place_read(char **ret_path, uint32_t pid)
+{
+    struct proc_stat stat;
+    int r = proc_stat_read(&stat, pid);
+    if (r < 0)
+        return r;
+    if (stat.state == 'Z' && read_cgroup_by_threads(ret_path, pid))
+        return 0;
+    return proc_cgroup_read(ret_path, pid);
+}
+
+static void correct_cgroup(struct process_facts *facts)
+{
+    char *path;
+    if (facts->stat.state != 'Z' || !read_cgroup_by_threads(&path, facts->pid))
+        return;
+    free(facts->cgroup);
+    facts->cgroup = path;
+}
+
 /* The stat is read last: its name is of the same program as the argv, or of a newer one, and that
  * it can be read shows that all of it was the same process. */
 static int read_in(struct process_facts *facts, int directory, unsigned wanted)
@@ -55,6 +85,8 @@ static int read_in(struct process_facts *facts, int directory, unsigned wanted)
     if (r == -ENOMEM)
         return r;
     r = proc_stat_read_in(&facts->stat, directory);
+    if (r == 0 && (wanted & FACTS_CGROUP))
+        correct_cgroup(facts);
     facts->rss_bytes = facts->stat.rss_pages * (uint64_t)sysconf(_SC_PAGESIZE);
     return r;
 }

@@ -33,6 +33,10 @@ enum facts_wanted {
  * it is gone. -ENOMEM. On success the caller owns what they hold. */
 int facts_read(struct process_facts *ret, uint32_t pid, unsigned wanted);
 
+/* The cgroup that a process is in: that of its leader, or where this one left, of a thread that
+ * runs on. The kernel moves no thread that has ended. As proc_cgroup_read; in a worker's thread. */
+int facts_place_read(char **ret_path, uint32_t pid);
+
 /* Frees what they hold. Zeroed ones are fine. */
 void facts_clear(struct process_facts *facts);
 

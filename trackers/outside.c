@@ -155,7 +155,7 @@ static bool is_in_block(const struct hunt *hunt, uint32_t pid)
 {
     char block[TRACKER_BLOCK_MAX + 1], scope[TRACKER_SCOPE_MAX + 1];
     _cleanup_free_ char *path = NULL;
-    return proc_cgroup_read(&path, pid) == 0 &&
+    return facts_place_read(&path, pid) == 0 &&
            tracker_locate(hunt->search->tracker, path, block, scope);
 }
 

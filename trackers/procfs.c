@@ -319,10 +319,19 @@ int proc_uid_read(uid_t *ret_uid, uint32_t pid)
     return r;
 }
 
-bool proc_is_process(uint32_t pid)
+int proc_tgid_read(uint32_t *ret_pid, uint32_t tid)
 {
     uint64_t tgid;
-    return read_status(pid, "\nTgid:\t", &tgid) == 0 && tgid == pid;
+    int r = read_status(tid, "\nTgid:\t", &tgid);
+    if (r == 0)
+        *ret_pid = (uint32_t)tgid;
+    return r;
+}
+
+bool proc_is_process(uint32_t pid)
+{
+    uint32_t tgid;
+    return proc_tgid_read(&tgid, pid) == 0 && tgid == pid;
 }
 
 /* ---- lists of processes ---- */

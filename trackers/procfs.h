@@ -55,6 +55,9 @@ int proc_stat_read_in(struct proc_stat *ret, int directory);
 /* True where the number is a process's, and not that of one of its other threads. */
 bool proc_is_process(uint32_t pid);
 
+/* The process that a thread is of. -ESRCH. */
+int proc_tgid_read(uint32_t *ret_pid, uint32_t tid);
+
 /* True where all of it ended: a leader that left is a zombie too, while its other threads run on.
  */
 bool proc_has_ended(const struct proc_stat *stat);
@@ -83,7 +86,9 @@ ssize_t proc_argv_read_by_threads(char argv[static PROC_ARGV_MAX], uint32_t pid,
  * " (deleted)" is taken off and told. Empty where there is no such line. */
 struct text proc_cgroup_parse(struct text text, bool *ret_deleted);
 
-/* Reads it; the string is the caller's to free. -ESRCH, -ENOENT (no unified hierarchy), -ENOMEM. */
+/* Reads it, of the thread with that number: where the leader left before the process was moved,
+ * that is where it was before (facts.h knows better). The string is the caller's to free. -ESRCH,
+ * -ENOENT (no unified hierarchy), -ENOMEM. */
 int proc_cgroup_read(char **ret_path, uint32_t pid);
 int proc_cgroup_read_in(char **ret_path, int directory);
 

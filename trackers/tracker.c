@@ -124,6 +124,12 @@ void tracker_mark_clock(const struct tracker *tracker, int64_t boot_ms)
         tracker->class->mark_clock(tracker, boot_ms);
 }
 
+void tracker_unmark(const struct tracker *tracker, const char *block, enum tracker_fate fate)
+{
+    if (tracker->class->unmark)
+        tracker->class->unmark(tracker, block, fate);
+}
+
 int tracker_cpu_us(const struct tracker *tracker, const char *block, uint64_t *ret_cpu_us)
 {
     return tracker->class->cpu_us ? tracker->class->cpu_us(tracker, block, ret_cpu_us) : -ENOTSUP;

@@ -83,6 +83,15 @@ bool tracker_is_there(const struct tracker *tracker, const char *block, const ch
 bool tracker_read_clock(const struct tracker *tracker, int64_t *ret_boot_ms);
 void tracker_mark_clock(const struct tracker *tracker, int64_t boot_ms);
 
+/* What is to become of a block when its broker stops in order, and when it dies: kept beside it for
+ * the next start, where the tracker has a place that outlives us, and else not. CREATE writes and
+ * reads it. */
+enum tracker_fate { TRACKER_ON_EXIT, TRACKER_ON_CRASH, TRACKER_FATES };
+enum tracker_mark { TRACKER_UNMARKED, TRACKER_MARK_KILL, TRACKER_MARK_KEEP };
+
+/* Takes such a mark away. Quick: for the end of the module. */
+void tracker_unmark(const struct tracker *tracker, const char *block, enum tracker_fate fate);
+
 /* CPU time of all that ever was in the block, those that ended included, in microseconds. For a
  * worker's thread; any one. -ENOTSUP: this tracker's blocks have no such account; -ENOENT: no such
  * block. */
@@ -115,10 +124,6 @@ enum tracker_op_kind {
     TRACKER_LIST,   /* find the blocks that are there, or the sub-scopes of `block` if given */
 };
 
-/* What is to become of a block when its broker stops: kept beside it for the next start, where the
- * tracker has a place that outlives us, and else not. */
-enum tracker_mark { TRACKER_UNMARKED, TRACKER_MARK_KILL, TRACKER_MARK_KEEP };
-
 /* A life that was assigned as a root: kept in the same way. */
 struct root_mark {
     uint32_t pid;
@@ -133,20 +138,21 @@ struct tracker_op {
     char block[TRACKER_BLOCK_MAX + 1];
     char scope[TRACKER_SCOPE_MAX + 1]; /* "": the whole block, where that makes sense */
     uint32_t pid;
-    uint64_t start_ticks;   /* ASSIGN: 0, or the life that is meant */
-    bool root;              /* ASSIGN: it is a root, as the next broker is to know */
-    int signal;             /* SIGNAL: its number */
-    bool thaws;             /* SIGNAL */
-    uint32_t client_uid;    /* ASSIGN: a process of another user is refused unless this is 0 */
-    unsigned wanted;        /* FACTS: enum facts_wanted */
-    enum tracker_mark mark; /* CREATE: written to the block; unmarked: read, and told here */
-    bool wants_roots;       /* CREATE: who is a root is read, too */
-    bool is_watched;        /* CREATE: no watch_fd is wanted */
+    uint64_t start_ticks; /* ASSIGN: 0, or the life that is meant */
+    bool root;            /* ASSIGN: it is a root, as the next broker is to know */
+    int signal;           /* SIGNAL: its number */
+    bool thaws;           /* SIGNAL */
+    uint32_t client_uid;  /* ASSIGN: a process of another user is refused unless this is 0 */
+    unsigned wanted;      /* FACTS: enum facts_wanted */
+    /* CREATE: written to the block; unmarked: read, and told here */
+    enum tracker_mark marks[TRACKER_FATES];
+    bool wants_roots; /* CREATE: who is a root is read, too */
+    bool is_watched;  /* CREATE: no watch_fd is wanted */
     int fd_end; /* CREATE, WATCH: watch_fd has to be below it, else -EMFILE; 0: any (fd_budget.h) */
     unsigned n_new;     /* CREATE: the owner's, untouched */
     uint64_t tag, life; /* the owner's, untouched */
-    /* SCAN, KILL without places: what the owner knows, held until the end. SCAN with places, where it
-     * is given: who is still where it is known to be is told by its pid alone. */
+    /* SCAN, KILL without places: what the owner knows, held until the end. SCAN with places, where
+     * it is given: who is still where it is known to be is told by its pid alone. */
     struct known *known;
     bool strays; /* KILL without places: strays too, whose tags are read, which can hang; and wait a
                     little for the end of all */

@@ -19,6 +19,7 @@ struct tracker_class {
     bool (*is_there)(const struct tracker *tracker, const char *block, const char *scope);
     bool (*read_clock)(const struct tracker *tracker, int64_t *ret_boot_ms);
     void (*mark_clock)(const struct tracker *tracker, int64_t boot_ms);
+    void (*unmark)(const struct tracker *tracker, const char *block, enum tracker_fate fate);
     int (*cpu_us)(const struct tracker *tracker, const char *block, uint64_t *ret_cpu_us);
     /* In a worker's thread: returns 0 or a negative errno with a sentence in op->error. */
     int (*run)(struct tracker *tracker, struct tracker_op *op);

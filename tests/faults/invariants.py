@@ -49,10 +49,13 @@ class Accounts:
 
 
 def held_by_the_broker(world: World) -> tuple[int, int]:
-    """Descriptors without one a block and one an escaped process, and with the feed `poll` one a member; threads without workers."""
+    """Descriptors without one an escaped process, with the tracker `cgroup` one a block, and with the feed `poll`
+    one a member; threads without workers."""
     gauges = world.broker.control("stats")["gauges"]
-    fds = len(intrude.descriptors(world.broker.pid)) - gauges["blocks"] - gauges["escaped"]
-    if world.broker.control("describe")["feed"] == "poll":
+    fds = len(intrude.descriptors(world.broker.pid)) - gauges["escaped"]
+    if world.tracker == "cgroup":
+        fds -= gauges["blocks"]
+    if world.feed == "poll":
         fds -= gauges["processes"]
     keeper = 2 if gauges["keeper_pid"] else 0  # its socket and its pidfd
     return fds - keeper, len(intrude.threads(world.broker.pid)) - gauges["workers"]

@@ -16,8 +16,8 @@ from world import OLDEST, USUAL, Held, Member, World
 #: Lives that stay until they are let go, each with something that trackers get wrong.
 LIVES = ("hold", "setsid-child", "orphan", "double-fork", "threads 3", "leader-leaves exit_group 0", "ignore-term",
          "exec-chain 3", "comm-odd", "zombie")
-#: The kernel does not list one whose leader had left before it was moved: it is no truth to be held to.
-ASSIGNED = tuple(life for life in LIVES if not life.startswith("leader-leaves"))
+#: Of those, lives whose child has lost its parent: where no cgroup holds it, it does not come along.
+PARTED = ("orphan", "double-fork")
 #: Lives that are over when they have told so.
 SHORT = ("storm 4 3", "fork-chain 6", "vfork-exec", "spawn 20", "posix-spawn")
 MEMBERS = 6  # of a block, held by this harness
@@ -84,6 +84,8 @@ def in_scope(world: World, number: str, scope: str, *life: str) -> None:
 def assign(world: World, number: str, *life: str) -> None:
     """A tree that began outside."""
     held = block(world, number)
+    if world.tracker != "cgroup" and life[0] in PARTED:
+        return
     odd = Odd(*life)
     held.add(odd).moved = True  # its children may be found after they were born
     held.world.requests.send("assign_process", block_id=held.id, pid=odd.pid)
@@ -95,6 +97,8 @@ def move(world: World, number: str, other: str, which: str) -> None:
     source, target = block(world, number), block(world, other)
     member = one_of(source, which)
     if member is None or source is target or member.doomed:
+        return
+    if world.tracker != "cgroup" and set(member.odd.command) & set(PARTED):
         return
     member.moved = True
     member.doomed = member.doomed or any(held.on_crash == "kill" for held in (source, target))
@@ -177,7 +181,7 @@ def by_chance(chance: random.Random) -> str:
         "start": lambda: [number, chance.choice(LIVES)],
         "short": lambda: [number, chance.choice(SHORT)],
         "in-scope": lambda: [number, chance.choice(("bg/7", "bg", "a.b/c-d/e")), chance.choice(LIVES)],
-        "assign": lambda: [number, chance.choice(ASSIGNED)],
+        "assign": lambda: [number, chance.choice(LIVES)],
         "move": lambda: [number, str(chance.randrange(3)), str(chance.randrange(10))],
         "stop-tree": lambda: [number, str(chance.choice((0, 5, 50)))],
         "list": list,

@@ -168,7 +168,12 @@ class Held:
         if self.world.tracker == "cgroup":
             directory = self.directory()
             return programs.pids_below(directory) if directory else set()
-        return {pid for pid in programs.tagged(self.tag) if programs.is_running(pid)}
+        pids = programs.tagged(self.tag) - self.world.put_elsewhere(self) | self.put_here()
+        return {pid for pid in pids if programs.is_running(pid)}
+
+    def put_here(self) -> set[int]:
+        """Those whose tag does not say so: somebody assigned them."""
+        return {pid for member in self.members if member.moved for pid in member.pids()}
 
     # ---- lives
 
@@ -235,6 +240,8 @@ class Held:
         self.forget_what_was_seen()
         self.resyncs = 0
         self.watch.close()
+        if not lives_on:  # where the keeper had no time for it the next broker ends it
+            programs.wait_for(lambda: not self.listed()["tracked"], f"{self.id} is tracked no more")
         subscriber = self.world.broker.subscriber()
         self.watch = Watch(subscriber, self.world.broker.control, self.id)
         reply = self.listed()
@@ -331,6 +338,9 @@ class World:
         self.everything.subscribe("block:")
         self.make_blocks()
 
+    def put_elsewhere(self, held: Held) -> set[int]:
+        return {pid for other in self.blocks if other is not held for pid in other.put_here()}
+
     def make_blocks(self) -> None:
         self.blocks = [Held(self, f"b{number}", "kill" if number == 1 else "keep")
                        for number in range(BLOCKS)]
@@ -397,10 +407,18 @@ class World:
                 held.doom()
         if not self.survives_with_blocks:
             self.empty()
+            self.end_daemons()
         self.broker.start()
         self.everything.sync()
         for held in self.blocks:
             held.rejoin(self.survives_with_blocks and held.on_crash == "keep")
+
+    def end_daemons(self) -> None:
+        """Those that hear nothing of being let go, and that no broker has any more. They became our children."""
+        for pid in {pid for held in self.blocks for pid in held.truth()}:
+            os.kill(pid, signal.SIGKILL)
+            programs.wait_for(lambda pid=pid: not programs.is_running(pid), f"{pid} ends")
+        self.reap_orphans()
 
     # ---- what was said
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -223,6 +224,25 @@ class StopTree(EndsCase):
         self.assertEqual(self.stop(block, grace_ms=100)["survivors"], [])
         self.assertEqual(block.remove()["survivors"], [])
         block.watch.until_ended(odd.pid)
+
+    @unittest.skipUnless(os.geteuid() == 0, "mounting a file system needs root")
+    def test_a_removal_that_has_nobody_left_to_name_says_why_it_is_not_over(self) -> None:
+        if self.tracker != "cgroup":
+            self.skipTest("a block without a cgroup has nothing that could be busy")
+        block = self.block()
+        odd = self.members(block, "hold")[0]
+        busy = pathlib.Path(block.procs_path).parent  # nobody removes what something is mounted on
+        subprocess.run(["mount", "-t", "tmpfs", "proctrack-test", busy], check=True)
+        mounted = contextlib.ExitStack()
+        mounted.callback(subprocess.run, ["umount", busy], check=True)
+        self.addCleanup(mounted.close)
+        with self.refused("timeout"):
+            self.control("remove", block_id=block.id, timeout_ms=100)
+        block.check_end(odd.pid, ("signal", 9))
+        self.assertIn(block.id, self.control("list_all_blocks")["block_ids"])
+        mounted.close()
+        block.watch.until_event("block-removed", reason="removed")  # it went on
+        self.assertIs(self.control("ensure_tracker", block_id=block.id)["created"], True)
 
     @unittest.skipUnless(os.geteuid() == 0, "mounting a file system needs root")
     def test_one_in_state_d_is_named_by_the_deadline(self) -> None:

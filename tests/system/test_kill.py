@@ -131,6 +131,73 @@ class Kill(SystemCase):
     def test_a_process_whose_leader_left_is_listed_then_gone(self) -> None:
         self.end_by_kill_tree("leader-leaves", "exit_group", 0)
 
+    # ---- one whose leader had left before it was assigned: the kernel moves the threads that run alone
+
+    def assigned_without_leader(self, block: Block, **more: str) -> Odd:
+        odd = self.outside("leader-leaves", "exit_group", 0)
+        self.assertEqual(block.assign(odd.pid, **more), 1)
+        block.watch.until_added(odd.pid)
+        return odd
+
+    def until_looked_at(self, block: Block) -> None:
+        """Where scans tell who is in it, one has gone over it since."""
+        before = self.control("stats")["counters"]["scans"]
+        block.assign(self.outside("hold").pid)
+        if self.feed == "poll":
+            programs.wait_for(lambda: self.control("stats")["counters"]["scans"] > before + 1, "a scan")
+
+    def test_one_assigned_without_its_leader_stays_listed_where_it_is(self) -> None:
+        block = self.block()
+        odd = self.assigned_without_leader(block, scope="bg")
+        self.until_looked_at(block)
+        self.assertEqual(block.listed()[odd.pid]["scope"], "bg")
+        self.assertEqual(block.assign(odd.pid, scope="bg"), 0)
+        self.assertEqual(block.assign(odd.pid, scope="main"), 1)
+        self.assertEqual(block.listed()[odd.pid]["scope"], "main")
+        self.assertEqual(block.watch.named("process-escaped"), [])
+        odd.finish()
+        block.watch.until_ended(odd.pid)
+
+    def test_one_assigned_without_its_leader_is_ended_by_kill_pid(self) -> None:
+        block = self.block()
+        odd = self.assigned_without_leader(block)
+        self.assertIs(self.kill_pid(block, odd.pid), True)
+        block.check_end(odd.pid, ("signal", 9))
+
+    def test_one_assigned_without_its_leader_is_ended_by_kill_tree(self) -> None:
+        block = self.block()
+        odd = self.assigned_without_leader(block, scope="bg")
+        self.assertIs(self.control("kill_tree", block_id=block.id, scope="bg")["ok"], True)
+        block.check_end(odd.pid, ("signal", 9))
+
+    def test_one_assigned_without_its_leader_is_ended_by_stop_tree(self) -> None:
+        block = self.block()
+        odd = self.assigned_without_leader(block)
+        stopped = self.control("stop_tree", block_id=block.id)
+        self.assertEqual((stopped["exited"], stopped["killed"], stopped["survivors"]), (1, 0, []))
+        block.check_end(odd.pid, ("signal", 15))
+
+    def test_one_assigned_without_its_leader_is_ended_by_remove(self) -> None:
+        block = self.block()
+        odd = self.assigned_without_leader(block)
+        reply = self.control("remove", block_id=block.id)
+        self.assertEqual((reply["ok"], reply["survivors"]), (True, []))
+        self.assertFalse(programs.is_running(odd.pid))
+
+    def test_one_without_its_leader_that_went_to_another_block_is_that_ones(self) -> None:
+        block, other = self.block(), self.block()
+        stays, goes = (self.tree(block, "leader-leaves", "exit_group", 0)[0] for _ in range(2))
+        self.assertEqual(other.assign(goes.pid), 1)
+        self.until_looked_at(block)
+        self.assertNotIn(goes.pid, block.listed())
+        self.assertIs(self.control("kill_tree", block_id=block.id)["ok"], True)
+        block.check_end(stays.pid, ("signal", 9))
+        self.assertIs(block.remove()["ok"], True)
+        self.assertTrue(programs.is_running(goes.pid))
+        self.assertEqual(set(other.listed()), {goes.pid})
+        self.assertIs(self.kill_pid(other, goes.pid), True)
+        other.check_end(goes.pid, ("signal", 9))
+
     def test_setsid_nohup_from_a_shell_that_ends_is_listed_then_gone(self) -> None:
         block = self.block()
         shell = block.sh(f"exec 3<&0; setsid nohup {Odd.path} ignore-term <&3 & exit 0")

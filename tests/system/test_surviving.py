@@ -115,6 +115,21 @@ class Adoption(SurvivingCase):
         broker.stop()
         self.until_gone(*pids)
 
+    def test_one_that_was_assigned_without_its_leader_is_adopted(self) -> None:
+        broker = self.own_broker()
+        self.ensure(broker, "b")
+        odd = Odd("leader-leaves", "exit_group", 0)
+        self.addCleanup(odd.close)
+        odd.until("ready")
+        broker.control("assign_process", block_id="b", pid=odd.pid)
+        before = self.until_listed(broker, "b", {odd.pid})
+        self.crash(broker)
+        broker.start()
+        after = self.until_listed(broker, "b", {odd.pid})
+        self.assertEqual(after[odd.pid]["started_at_ms"], before[odd.pid]["started_at_ms"])
+        broker.stop()
+        self.until_gone(odd.pid)
+
     def test_what_died_meanwhile_is_not_invented(self) -> None:
         broker = self.own_broker()
         dies, stays = self.member(broker, "b"), self.member(broker, "b")
@@ -267,6 +282,79 @@ class OnCrash(SurvivingCase):
         self.until_gone(*pids, keeper)
         self.assertEqual(self.block_directories(broker), set())
         broker.start()
+        broker.stop()
+
+    def test_one_that_was_assigned_without_its_leader_dies_with_the_broker(self) -> None:
+        broker = self.own_broker()
+        self.ensure(broker, "b", on_crash="kill")
+        odd = Odd("leader-leaves", "exit_group", 0)
+        self.addCleanup(odd.close)
+        odd.until("ready")
+        broker.control("assign_process", block_id="b", pid=odd.pid)
+        keeper = self.keeper(broker)
+        self.crash(broker)
+        self.until_gone(odd.pid, keeper)
+        self.assertEqual(self.block_directories(broker), set())
+        broker.start()
+        broker.stop()
+
+    def crash_with_keeper(self, broker: Broker) -> None:
+        """Nobody is left to end anything, and the broker has no time to notice."""
+        keeper = self.keeper(broker)
+        broker.process.send_signal(signal.SIGSTOP)
+        programs.wait_for(lambda: programs.stat_fields(broker.pid)[0] == "T", "stopped")
+        os.kill(keeper, signal.SIGKILL)
+        self.until_gone(keeper)
+        self.crash(broker)
+
+    def test_what_the_keeper_did_not_end_the_next_broker_ends(self) -> None:
+        broker = self.own_broker()
+        dies, lives = self.member(broker, "dies", on_crash="kill", on_exit="keep"), self.member(broker, "lives")
+        self.crash_with_keeper(broker)
+        self.assert_running(dies.pid, lives.pid)
+        broker.start()
+        self.until_gone(dies.pid)
+        (removed,) = programs.wait_for(lambda: self.history(broker, "block-removed", "dies"), "it is removed")
+        self.assertEqual(removed["reason"], "shutdown")
+        self.until_listed(broker, "lives", {lives.pid})
+        self.assertEqual(self.block_directories(broker), {"b-lives"})
+        self.assertIs(self.ensure(broker, "dies")["created"], True)
+        broker.stop()
+
+    def test_who_ensures_what_the_next_broker_ends_gets_another_block(self) -> None:
+        broker = self.own_broker()
+        dies = self.member(broker, "b", on_crash="kill")
+        self.crash_with_keeper(broker)
+        broker.start()
+        self.assertIs(self.ensure(broker, "b")["created"], True)
+        self.until_gone(dies.pid)
+        lives = self.member(broker, "b")
+        self.crash(broker)
+        broker.start()  # nothing is left of what was said of the first one
+        self.until_listed(broker, "b", {lives.pid})
+        broker.stop()
+
+    def test_what_was_changed_to_keep_the_next_broker_adopts(self) -> None:
+        broker = self.own_broker()
+        self.ensure(broker, "other", on_crash="kill")
+        odd = self.member(broker, "b", on_crash="kill")
+        self.ensure(broker, "b", on_crash="keep")
+        self.crash_with_keeper(broker)
+        broker.start()
+        self.until_listed(broker, "b", {odd.pid})
+        broker.stop()
+
+    def test_what_a_broker_left_in_order_outlives_the_next_ones_crash(self) -> None:
+        broker = self.own_broker()
+        kept = self.member(broker, "kept", on_exit="keep", on_crash="kill")
+        broker.process.send_signal(signal.SIGTERM)
+        self.assertEqual(broker.process.wait(30 * SLOW), 0)
+        broker.start()
+        self.until_listed(broker, "kept", {kept.pid})
+        self.crash(broker)
+        broker.start()
+        self.until_listed(broker, "kept", {kept.pid})
+        broker.control("remove", block_id="kept")
         broker.stop()
 
     def test_it_can_be_changed_to_keep_and_back(self) -> None:
@@ -478,12 +566,18 @@ class Keeper(SurvivingCase):
         self.assertEqual(broker.control("list_all_blocks")["block_ids"], [])
         broker.stop()
 
-    def test_a_promise_that_ceases_to_hold_is_told_and_so_is_its_return(self) -> None:
+    PROGRAM = pathlib.Path(os.environ["PROCTRACK_SO"]).parent / "proctrack-keeper"
+
+    def with_linked_keeper(self) -> tuple[Broker, pathlib.Path]:
+        """A broker whose keeper can be had as long as this link is there."""
         directory = pathlib.Path(tempfile.mkdtemp(prefix="proctrack-test-"))
         self.addCleanup(subprocess.run, ["rm", "-rf", directory], check=True)
-        link, program = directory / "keeper", pathlib.Path(os.environ["PROCTRACK_SO"]).parent
-        link.symlink_to(program / "proctrack-keeper")
-        broker = self.own_broker(keeper=link)
+        link = directory / "keeper"
+        link.symlink_to(self.PROGRAM)
+        return self.own_broker(keeper=link), link
+
+    def test_a_promise_that_ceases_to_hold_is_told_and_so_is_its_return(self) -> None:
+        broker, link = self.with_linked_keeper()
         watch = broker.watch("b")
         odd = self.member(broker, "b", on_crash="kill")
         reason = broker.control("confidence_of", block_id="b")["confidence_reason"]
@@ -494,9 +588,49 @@ class Keeper(SurvivingCase):
         with self.refused("not_supported"):
             self.ensure(broker, "b", on_crash="kill")
         self.assertIs(self.ensure(broker, "b")["created"], False)
-        link.symlink_to(program / "proctrack-keeper")
+        link.symlink_to(self.PROGRAM)
         watch.until_event("block-changed", confidence_reason=reason)
         self.ensure(broker, "b", on_crash="kill")
+        self.crash(broker)
+        self.until_gone(odd.pid)
+        broker.start()
+        broker.stop()
+
+    def lose_keeper(self, broker: Broker, link: pathlib.Path) -> None:
+        """And no other one can be had."""
+        link.unlink()
+        os.kill(self.keeper(broker), signal.SIGKILL)
+        programs.wait_for(lambda: self.is_doubted(broker, "b"), "it is known to be lost")
+
+    @staticmethod
+    def is_doubted(broker: Broker, block_id: str) -> bool:
+        told = broker.control("confidence_of", block_id=block_id)
+        return "on_crash: kill does not hold" in told["confidence_reason"]
+
+    def test_who_asks_while_it_cannot_be_had_has_it_tried_at_once(self) -> None:
+        broker, link = self.with_linked_keeper()
+        odd = self.member(broker, "b", on_crash="kill")
+        self.lose_keeper(broker, link)
+        with self.refused("not_supported"):
+            self.ensure(broker, "b", on_crash="kill")
+        link.symlink_to(self.PROGRAM)
+        self.ensure(broker, "c", on_crash="kill")  # the first that asks, and no later one
+        self.ensure(broker, "b", on_crash="kill")
+        self.assertFalse(self.is_doubted(broker, "b"))
+        self.crash(broker)
+        self.until_gone(odd.pid)
+        broker.start()
+        broker.stop()
+
+    def test_it_can_be_had_again_though_the_last_that_wanted_it_is_gone(self) -> None:
+        broker, link = self.with_linked_keeper()
+        self.ensure(broker, "b", on_crash="kill")
+        self.lose_keeper(broker, link)
+        broker.control("remove", block_id="b")
+        with self.refused("not_supported"):
+            self.ensure(broker, "b", on_crash="kill")
+        link.symlink_to(self.PROGRAM)
+        odd = self.member(broker, "b", on_crash="kill")
         self.crash(broker)
         self.until_gone(odd.pid)
         broker.start()

@@ -8,6 +8,7 @@ import ctypes
 import json
 import os
 import pathlib
+import re
 import select
 import signal
 import subprocess
@@ -112,17 +113,50 @@ def tagged(environment: dict[str, str]) -> set[int]:
     found: set[int] = set()
     for directory in pathlib.Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if wanted <= set((directory / "environ").read_bytes().split(b"\0")):
+            if wanted <= environment_of(directory):
                 found.add(int(directory.name))
     return found
 
 
+def environment_of(directory: pathlib.Path) -> set[bytes]:
+    """Of the process with that directory in /proc; where its leader left, its other threads have it."""
+    for place in [directory, *directory.glob("task/*")]:
+        with contextlib.suppress(OSError):
+            if found := (place / "environ").read_bytes():
+                return set(found.split(b"\0"))
+    return set()
+
+
+def numbers(file: pathlib.Path) -> set[int]:
+    """Those in a file of the kernel's; none where there is no such file any more."""
+    with contextlib.suppress(OSError):
+        return {int(number) for number in file.read_text().split()}
+    return set()
+
+
+def process_of(tid: int) -> set[int]:
+    """The pid of a thread's process; none where it has ended."""
+    with contextlib.suppress(OSError):
+        return {int(pid) for pid in re.findall(r"^Tgid:\s+(\d+)", pathlib.Path(f"/proc/{tid}/status").read_text(), re.M)}
+    return set()
+
+
+def runs_elsewhere(pid: int, threads: set[int]) -> bool:
+    """Its leader left, and none of these is a thread of it."""
+    with contextlib.suppress(OSError):
+        tasks = {int(task) for task in os.listdir(f"/proc/{pid}/task")}
+        return stat_fields(pid)[:1] == ["Z"] and not tasks & threads
+    return False
+
+
 def pids_below(directory: pathlib.Path) -> set[int]:
-    """All processes of a cgroup directory and those below it, zombies left out."""
+    """All processes of a cgroup directory and those below it, zombies left out. Where a leader left, the process
+    is where its threads run: cgroup.procs has it where it was when its leader did."""
     found: set[int] = set()
     for file in directory.rglob("cgroup.procs"):
-        with contextlib.suppress(OSError):
-            found |= {int(pid) for pid in file.read_text().split()}
+        procs, threads = numbers(file), numbers(file.with_name("cgroup.threads"))
+        found |= {pid for pid in procs if pid in threads or not runs_elsewhere(pid, threads)}
+        found |= {pid for tid in threads - procs for pid in process_of(tid)}
     return found
 
 
