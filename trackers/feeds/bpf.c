@@ -83,7 +83,7 @@ static int bpf_drain(struct feed *feed, unsigned max, feed_sink *sink, void *con
 static void bpf_doze(struct feed *feed, bool dozes)
 {
     struct bpf_feed *bpf = (struct bpf_feed *)feed;
-    __atomic_exchange_n(&bpf->object->bss->dozing, dozes, __ATOMIC_SEQ_CST);
+    (void)__atomic_exchange_n(&bpf->object->bss->dozing, dozes, __ATOMIC_SEQ_CST);
 }
 
 /* ---- whether it still is attached ---- */
