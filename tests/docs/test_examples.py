@@ -424,14 +424,26 @@ class Terminal(Example):
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
         self.addCleanup(self.signal_all, process, signal.SIGKILL)
+        self.addCleanup(self.end_all, process)
         return process
 
     @staticmethod
     def signal_all(process, number):
+        """False: none of them is left."""
         try:
             os.killpg(process.pid, number)
         except ProcessLookupError:
-            pass
+            return False
+        return True
+
+    def end_all(self, process):
+        """In order: a broker among them takes its cgroup away."""
+        self.signal_all(process, signal.SIGTERM)
+        end = time.monotonic() + DEADLINE
+        while process.poll() is None or self.signal_all(process, 0):
+            if time.monotonic() > end:
+                raise AssertionError("they do not end on SIGTERM")
+            time.sleep(0.01)
 
     def until(self, reached, what):
         """Waits for what only looking can tell: a file that a program writes."""
