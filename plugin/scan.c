@@ -337,11 +337,11 @@ uint64_t scan_next(const struct module *module, const struct block *block)
     return (snapshot_is_needed(module) ? module->scan : block->scan) + 1;
 }
 
-/* Nobody is in it by the kernel's own count. Somebody else may wait for that count to change, and
- * would not be told of it any more. */
+/* Nobody is in it by the kernel's own count, and nobody waits for a scan to say so. Somebody else
+ * may wait for that count to change, and would not be told of it any more. */
 static bool is_vacant(const struct block *block)
 {
-    return block->n_processes == 0 && !block->watch && block->watch_fd >= 0 &&
+    return block->n_processes == 0 && !block->partial && !block->watch && block->watch_fd >= 0 &&
            tracker_is_empty(block->watch_fd);
 }
 
