@@ -65,6 +65,7 @@ static void take_exec(struct module *module, const struct feed_event *event, str
         .argv_cut = event->argv_cut,
         .argv = event->argv,
         .comm = event->comm,
+        .rss_bytes = event->rss_bytes,
     };
     if (!event->has_argv && !life_is_told(process->state) && event->comm.size)
         lives_take_guess(module, process, event->comm); /* until it is read */

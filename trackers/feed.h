@@ -54,6 +54,7 @@ struct feed_event {
     bool has_argv; /* FEED_EXEC: else argv is to be read from /proc */
     bool argv_cut; /* it was longer than what is told */
     struct text argv;
+    uint64_t rss_bytes;
     struct text path; /* FEED_MOVE: of the cgroup it is in now */
 
     bool has_status; /* FEED_EXIT, FEED_THREAD_EXIT */

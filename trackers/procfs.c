@@ -174,6 +174,21 @@ uint64_t proc_rss_bytes(uint32_t pid)
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+uint64_t proc_rss_counted_bytes(uint32_t pid)
+{
+    static const char title[] = "\nRss:";
+    char buffer[512]; /* it is the second line of some twenty */
+    ssize_t size = read_of_process(pid, "smaps_rollup", buffer, sizeof buffer);
+    const char *line = size > 0 ? memmem(buffer, (size_t)size, title, sizeof title - 1) : NULL;
+    if (!line)
+        return 0;
+    const char *at = line + sizeof title - 1;
+    while (at < buffer + size && *at == ' ')
+        at++;
+    uint64_t kib;
+    return take_number(&at, buffer + size, &kib) ? kib * 1024 : 0;
+}
+
 /* ---- argv, cgroup, uid ---- */
 
 static ssize_t read_argv(char *argv, size_t room, int directory, const char *path, bool *ret_cut)

@@ -68,6 +68,9 @@ bool proc_is_kernel_thread(const struct proc_stat *stat);
 /* Resident set in bytes; 0 where there is none or it cannot be read. */
 uint64_t proc_rss_bytes(uint32_t pid);
 
+/* The same as the kernel finds it by looking through all of its pages, which takes it long. */
+uint64_t proc_rss_counted_bytes(uint32_t pid);
+
 /* Reads argv, up to `room` bytes of it; `*ret_cut` where there was more. The padding that programs
  * leave when they rewrite their argv is taken off. Returns its size in bytes, 0 where it has none;
  * -ESRCH. */

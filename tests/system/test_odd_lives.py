@@ -69,6 +69,19 @@ class OddLives(SystemCase):
                 block.check_end(odd.pid, exit_of(status))
                 block.check_ends(odd)
 
+    def test_the_memory_of_a_program_that_ends_at_once_is_told(self) -> None:
+        if self.feed != "bpf":
+            self.skipTest(f"the feed {self.feed} does not tell it; who has ended cannot be asked")
+        block = self.block()
+        odd = block.sh("for i in $(seq 400); do /bin/true & done; wait")
+        odd.finish()
+        block.check_end(odd.pid, ("exit_code", 0))
+        processes = [event.data.get("process", {}) for event in block.watch.events]
+        told = [process["rss_bytes"] for process in processes if process.get("command") == "/bin/true"]
+        self.assertEqual(len(told), 400)
+        page = os.sysconf("SC_PAGESIZE")
+        self.assertEqual([rss for rss in told if rss % page or not page <= rss <= 16 << 20], [])
+
     def test_threads_are_not_processes(self) -> None:
         block = self.block()
         odd = block.odd("threads", 50)

@@ -187,6 +187,24 @@ Test(procfs, a_last_line_may_lack_its_newline)
     assert_cgroup("3:cpu:/\n0::/a (deleted)", "/a", true);
 }
 
+/* ---- memory ---- */
+
+Test(procfs, memory_is_the_same_by_both_ways)
+{
+    const uint64_t slack = 64 * (uint64_t)sysconf(_SC_PAGESIZE); /* reading takes some itself */
+    uint64_t told = proc_rss_bytes((uint32_t)getpid());
+    uint64_t counted = proc_rss_counted_bytes((uint32_t)getpid());
+    cr_assert_gt(told, 0);
+    cr_assert(counted + slack >= told && told + slack >= counted, "%llu and %llu",
+              (unsigned long long)told, (unsigned long long)counted);
+}
+
+Test(procfs, nobody_has_no_memory)
+{
+    cr_assert_eq(proc_rss_bytes(UINT32_MAX), 0);
+    cr_assert_eq(proc_rss_counted_bytes(UINT32_MAX), 0);
+}
+
 /* ---- argv of real processes ---- */
 
 static struct odd *odd;

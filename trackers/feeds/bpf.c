@@ -15,6 +15,7 @@
 #include <linux/types.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,6 +31,8 @@ enum {
     RING_KIB_MAX = 1024 * 1024,
     WATCHED_DEFAULT = 65536,
     LINKS = 4, /* on_fork, on_exec, on_exit, on_move */
+    RSS_TRIES = 3,
+    RSS_SLACK = 16, /* pages */
 };
 
 struct bpf_feed {
@@ -116,6 +119,33 @@ static void bpf_check(struct feed *feed)
     bpf->cut = memcmp(ids, bpf->links, sizeof ids) != 0;
 }
 
+/* ---- what a program uses ---- */
+
+/* In pages, as the programs reckon it; 0: they cannot. */
+static uint64_t reckoned_rss(struct bpf_feed *bpf)
+{
+    LIBBPF_OPTS(bpf_test_run_opts, options);
+    bpf->object->bss->own_rss = 0;
+    if (bpf_prog_test_run_opts(bpf_program__fd(bpf->object->progs.count_reader), &options) < 0)
+        return 0;
+    return bpf->object->bss->own_rss;
+}
+
+/* How the programs find the counters of a program's pages rests on what the kernel is inside: it is
+ * believed where it comes out right for ourselves. Other threads may take memory meanwhile. */
+static bool reckons_rss(struct bpf_feed *bpf)
+{
+    for (int i = 0; i < RSS_TRIES; i++) {
+        uint64_t before = reckoned_rss(bpf);
+        uint64_t counted = proc_rss_counted_bytes((uint32_t)getpid()) / bpf->page_size;
+        uint64_t after = reckoned_rss(bpf);
+        if (before && after && counted && counted + RSS_SLACK >= MIN(before, after) &&
+            counted <= MAX(before, after) + RSS_SLACK)
+            return true;
+    }
+    return false;
+}
+
 /* ---- opening ---- */
 
 static int silent(enum libbpf_print_level level, const char *format, va_list args)
@@ -153,6 +183,7 @@ static int load(struct bpf_feed *bpf, const struct feed_options *options, struct
         return wps_error_system(error, -errno, "cannot open the BPF object");
     bpf->object->rodata->root_id = stat.st_ino; /* kernfs: the inode number is the cgroup's id */
     bpf->object->rodata->ns_inum = proc_pid_namespace();
+    bpf->object->rodata->cpus = (uint32_t)MAX(libbpf_num_possible_cpus(), 0);
     if (bpf->by_lineage)
         load_by_lineage(bpf);
     bpf_map__set_max_entries(bpf->object->maps.members,
@@ -163,6 +194,7 @@ static int load(struct bpf_feed *bpf, const struct feed_options *options, struct
         return wps_error_system(error, r,
                                 "cannot load the BPF programs (needs root, or CAP_BPF and "
                                 "CAP_PERFMON, and a kernel with BTF)");
+    bpf->object->bss->tells_rss = reckons_rss(bpf);
     r = proctrack_bpf__attach(bpf->object);
     if (r < 0)
         return wps_error_system(error, r, "cannot attach the BPF programs to their tracepoints");

@@ -12,9 +12,11 @@
 _Static_assert((int)BPF_PLACES == (int)FEED_PLACES && (int)BPF_COMM == (int)FEED_COMM,
                "the record carries the event");
 
-static void exec_event(struct feed_event *event, const struct bpf_record *record, size_t size)
+static void exec_event(struct feed_event *event, const struct bpf_record *record, size_t size,
+                       uint64_t page_size)
 {
     event->kind = FEED_EXEC;
+    event->rss_bytes = record->exec.rss_pages * page_size;
     if (record->exec.argv_told > size - sizeof *record)
         return;
     event->has_argv = record->exec.argv_told > 0 || record->exec.argv_size == 0;
@@ -53,7 +55,7 @@ bool bpf_parse(struct feed_event *ret_event, const void *bytes, size_t size, uin
         ret_event->kind = FEED_FORK;
         return true;
     case BPF_RECORD_EXEC:
-        exec_event(ret_event, record, size);
+        exec_event(ret_event, record, size, page_size);
         return true;
     case BPF_RECORD_EXIT:
         exit_event(ret_event, record, page_size);

@@ -19,6 +19,7 @@ enum {
     BPF_PATH = 512,      /* bytes of a cgroup's path that are told */
     BPF_DEPTH = 32,      /* cgroup levels that are looked at; a power of two */
     BPF_NAMESPACES = 32, /* the kernel nests pid namespaces as deep; a power of two */
+    BPF_CPUS = 128,      /* processors whose counters are looked at; where there are more, none */
 };
 
 struct bpf_record {
@@ -41,6 +42,7 @@ struct bpf_record {
         struct {
             __u32 argv_size; /* of the process; what is told is at most BPF_ARGV of it */
             __u32 argv_told; /* bytes behind this record; 0 with argv_size: could not be read */
+            __u64 rss_pages; /* 0: not known */
         } exec;
     };
     /* argv follows, for BPF_RECORD_EXEC; the cgroup's path and its NUL, for BPF_RECORD_MOVE */

@@ -30,6 +30,7 @@ enum bpf_map_type_used {
     BPF_MAP_TYPE_RINGBUF = 27,
 };
 enum { BPF_F_NO_PREALLOC = 1 };
+enum bpf_func_id { BPF_FUNC_map_lookup_percpu_elem = 195 };
 enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -76,9 +77,16 @@ struct pid {
     struct upid numbers[];
 };
 
+/* What is in `counters` is not in `count` yet. */
+struct percpu_counter {
+    __s64 count;
+    __s32 *counters; /* to be looked for on each processor */
+};
+
 struct mm_struct {
     unsigned long arg_start;
     unsigned long arg_end;
+    struct percpu_counter rss_stat[4]; /* in pages; another shape before Linux 6.2 */
 };
 
 typedef struct {
@@ -118,6 +126,11 @@ struct task_struct___old_time {
 };
 
 struct linux_binprm;
+
+/* The map of scratch memory as the kernel has it. */
+struct bpf_array {
+    void *pptrs[1];
+};
 
 #pragma clang attribute pop
 

@@ -29,6 +29,7 @@
 const volatile __u64 root_id;   /* cgroup id of the root */
 const volatile bool by_lineage; /* members are remembered, rather than told by their cgroup */
 const volatile __u32 ns_inum;   /* the reader's pid namespace; 0: the first one */
+const volatile __u32 cpus;      /* how many there can be; 0: the pages of a program are not told */
 
 /* Shared with the reader, who maps it. */
 __s32 root_level = -1;
@@ -36,6 +37,8 @@ __s32 ns_level = -1; /* depth of that namespace: found at the first process that
 __u64 lost;
 bool forgetful; /* there was no room to remember a member */
 bool dozing;    /* the reader looks again by itself, soon */
+bool tells_rss; /* what resident_pages() finds is true here */
+__u64 own_rss;  /* of the reader, in pages, as count_reader() found it */
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -63,6 +66,8 @@ struct {
 } scratch SEC(".maps");
 
 enum { SIGNAL_GROUP_EXIT = 4 };
+
+enum { RSS_FILE = 0, RSS_ANONYMOUS = 1, RSS_SHARED = 3 }; /* pages that are in memory */
 
 /* ---- membership ---- */
 
@@ -216,6 +221,65 @@ static __always_inline void put_head(struct bpf_record *record, __u32 kind,
     bpf_probe_read_kernel(record->comm, sizeof record->comm, leader->comm);
 }
 
+/* ---- what a program uses ---- */
+
+/* Numbers that the verifier holds for addresses can be reckoned with no further. */
+static __always_inline __u64 address_of(const void *place)
+{
+    __u64 address = 0;
+    bpf_probe_read_kernel(&address, sizeof address, &place);
+    return address;
+}
+
+/* One counter on one processor. They are memory that each processor has of its own, and where that
+ * begins is in no symbol that every kernel shows; but it is as far from the address by which the
+ * kernel names such memory as what we have of it (the scratch map) is. */
+static __always_inline __s64 pages_at(__s32 *counter, __u64 distance)
+{
+    __s32 pages = 0;
+    bpf_probe_read_kernel(&pages, sizeof pages, (void *)((__u64)counter + distance));
+    return pages;
+}
+
+static __noinline __s64 pages_on(__u32 cpu, __u64 name, struct mm_struct *mm)
+{
+    __u32 zero = 0;
+    void *here = bpf_map_lookup_percpu_elem(&scratch, &zero, cpu);
+    if (!here)
+        return 0;
+    __u64 distance = address_of(here) - name;
+    return pages_at(BPF_CORE_READ(mm, rss_stat[RSS_FILE].counters), distance) +
+           pages_at(BPF_CORE_READ(mm, rss_stat[RSS_ANONYMOUS].counters), distance) +
+           pages_at(BPF_CORE_READ(mm, rss_stat[RSS_SHARED].counters), distance);
+}
+
+/* What of a program is in memory: right behind an exec nearly all of it is in the counters of the
+ * processors. 0: not known. */
+static __noinline __u64 resident_pages(struct mm_struct *mm)
+{
+    if (cpus == 0 || cpus > BPF_CPUS || !bpf_core_field_exists(mm->rss_stat[0].counters) ||
+        !bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_map_lookup_percpu_elem))
+        return 0;
+    __u64 name = 0;
+    struct bpf_array *array = (struct bpf_array *)address_of(&scratch);
+    bpf_core_read(&name, sizeof name, &array->pptrs[0]);
+    __s64 pages = BPF_CORE_READ(mm, rss_stat[RSS_FILE].count) +
+                  BPF_CORE_READ(mm, rss_stat[RSS_ANONYMOUS].count) +
+                  BPF_CORE_READ(mm, rss_stat[RSS_SHARED].count);
+    for (__u32 cpu = 0; cpu < cpus && cpu < BPF_CPUS; cpu++)
+        pages += pages_on(cpu, name, mm);
+    return pages > 0 ? pages : 0;
+}
+
+/* Run by the reader, who compares it with what the kernel tells of it elsewhere. */
+SEC("syscall")
+int count_reader(void *context)
+{
+    struct mm_struct *mm = bpf_get_current_task_btf()->mm;
+    own_rss = mm ? resident_pages(mm) : 0;
+    return 0;
+}
+
 /* ---- telling ---- */
 
 /* A record that nobody reads, since the ring wakes for a record only. Where there is no room for it
@@ -277,6 +341,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
     unsigned long begin = mm->arg_start;
     unsigned long size = mm->arg_end - begin;
     record->exec.argv_size = size;
+    record->exec.rss_pages = tells_rss ? resident_pages(mm) : 0;
     __u64 told = size < BPF_ARGV ? size : BPF_ARGV;
     if (told > BPF_ARGV) /* for the verifier */
         told = BPF_ARGV;
