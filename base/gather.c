@@ -24,7 +24,8 @@ void gather_count(struct gather *gather, unsigned n)
     gather->n += n;
     if (span < WINDOW_NS)
         return;
-    gather->saturated = gather->n * NS_PER_SECOND / span >= gather->rate;
+    gather->now = gather->n * NS_PER_SECOND / span;
+    gather->saturated = gather->now >= gather->rate;
     gather->window_ns = now;
     gather->n = 0;
 }

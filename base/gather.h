@@ -17,6 +17,7 @@ struct gather {
     unsigned rate;      /* things a second from which on they are gathered */
     uint64_t window_ns; /* CLOCK_MONOTONIC: when counting began */
     uint64_t n;         /* things since then */
+    uint64_t now;       /* things a second, as they came lately */
     bool saturated;     /* they come at that rate */
 };
 

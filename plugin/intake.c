@@ -103,6 +103,8 @@ static void on_event(void *context, const struct feed_event *event)
 {
     struct module *module = context;
     module->counters.feed_events++;
+    if (!module->first_ns)
+        module->first_ns = event->time_ns;
     note_loss(module);
     if (event->kind == FEED_SCAN_DUE)
         scan_all(module);
@@ -179,9 +181,14 @@ void intake_drain_all(struct module *module)
 static int on_feed(sd_event_source *source, int fd, uint32_t events, void *context)
 {
     struct module *module = context;
+    uint64_t now = boottime_ns();
     (void)source, (void)fd, (void)events;
+    module->first_ns = 0;
     int n = drain(module);
     gather_count(&module->gather, (unsigned)n);
+    if (module->first_ns)
+        give_way_update(&module->way, module->gather.now, module->gather.saturated,
+                        now > module->first_ns ? now - module->first_ns : 0, now);
     if (n > 0 && n < DRAIN && module->gather.saturated) {
         feed_doze(module->feed, true);
         gather_wait(&module->gather);

@@ -56,6 +56,7 @@ static int on_relief(sd_event_source *source, uint64_t now_us, void *context)
 {
     struct module *module = context;
     (void)source, (void)now_us;
+    give_way_stop(&module->way); /* new workers are not to inherit it */
     workers_relieve(module->workers);
     scan_give_up_late(module);
     return 0; /* run () sets it again where work is still pending */
@@ -284,6 +285,7 @@ static void *thread(void *argument)
     pthread_setname_np(pthread_self(), "proctrack");
     module->start_result = make_all(module, &module->start_error);
     if (module->start_result == 0) {
+        give_way_init(&module->way);
         set_phase(module, LOOP_RUNNING);
         run(module);
     }

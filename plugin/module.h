@@ -27,6 +27,7 @@
 #include <systemd/sd-event.h>
 
 #include "base/gather.h"
+#include "base/give_way.h"
 #include "broker_shim/wps_plugin.h"
 #include "plugin/counters.h"
 #include "plugin/options.h"
@@ -77,6 +78,8 @@ struct module {
     int stop_event;       /* eventfd: the host wants us to stop */
     bool stopping;        /* it said so */
     struct gather gather; /* of the feed's events */
+    struct give_way way;
+    uint64_t first_ns; /* when the first event of this drain was; 0: there was none */
 
     struct workers *workers;
     struct tracker *tracker;
@@ -99,7 +102,7 @@ struct module {
     uint64_t last_ask;
     TAILQ_HEAD(, process) unasked; /* questions.h: who waits for its turn to be asked about */
     unsigned n_asked;              /* questions that are with the workers */
-    struct stranger *strangers; /* strangers.h */
+    struct stranger *strangers;    /* strangers.h */
     struct relative *relatives;
     struct outsider *outsiders; /* processes in no block that are parents of members: lives.c */
     uint32_t scan_mark;
