@@ -17,6 +17,7 @@ enum {
      * as much of a processor as making them does, two threads get further than one. Below that its
      * wake-ups, however many events each takes, cost more than they save. */
     QUEUED_RATE = 40000,
+    COUNTED_AT_ONCE = 16, /* at that rate: reading the clock takes as long as queueing does */
 };
 
 struct event_queue {
@@ -30,6 +31,7 @@ struct event_queue {
     bool closed;
     bool are_under_way; /* those that were taken last are being sent */
     struct gather gather;
+    unsigned uncounted; /* by `gather` */
     event_queue_send_now *send;
     void *context;
     int wake;
@@ -104,10 +106,19 @@ static void append(struct event_queue *self, struct packet *packet)
         eventfd_write(self->wake, 1);
 }
 
+static void count(struct event_queue *self)
+{
+    self->uncounted++;
+    if (self->gather.saturated && self->uncounted < COUNTED_AT_ONCE)
+        return;
+    gather_count(&self->gather, self->uncounted);
+    self->uncounted = 0;
+}
+
 /* True where it is sent, in its turn, without the broker's thread. */
 static bool send_now(struct event_queue *self, struct packet *packet)
 {
-    gather_count(&self->gather, 1);
+    count(self);
     return self->send && !self->first && !self->are_under_way && !self->gather.saturated &&
            self->send(self->context, packet);
 }

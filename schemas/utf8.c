@@ -61,6 +61,11 @@ size_t utf8_ascii_prefix(struct text text)
             break;
         at += sizeof word;
     }
+    uint32_t half;
+    if (text.size - at >= sizeof half) {
+        memcpy(&half, text.at + at, sizeof half);
+        at += half & UINT32_C(0x80808080) ? 0 : sizeof half;
+    }
     while (at < text.size && (uint8_t)text.at[at] < 0x80)
         at++;
     return at;

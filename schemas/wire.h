@@ -145,7 +145,6 @@ bool wire_out_failed(const struct wire_out *out);
 
 void wire_put_map(struct wire_out *out, size_t n_pairs);
 void wire_put_array(struct wire_out *out, size_t n_items);
-void wire_put_str(struct wire_out *out, const char *string);
 void wire_put_text(struct wire_out *out, struct text text);
 void wire_put_uint(struct wire_out *out, uint64_t value);
 void wire_put_int(struct wire_out *out, int64_t value);
@@ -157,12 +156,47 @@ void wire_put_repaired(struct wire_out *out, struct text bytes);
 void wire_put_raw(struct wire_out *out, const void *bytes, size_t size);
 void wire_put_object(struct wire_out *out, const msgpack_object *object);
 
+/* Keys are literals nearly always: seen by the compiler, nobody counts their bytes. */
+static inline void wire_put_str(struct wire_out *out, const char *string)
+{
+    wire_put_text(out, text_of(string));
+}
+
 /* A key and its value in one. */
-void wire_pair_str(struct wire_out *out, const char *key, const char *value);
-void wire_pair_text(struct wire_out *out, const char *key, struct text value);
-void wire_pair_repaired(struct wire_out *out, const char *key, struct text bytes);
-void wire_pair_uint(struct wire_out *out, const char *key, uint64_t value);
-void wire_pair_int(struct wire_out *out, const char *key, int64_t value);
-void wire_pair_bool(struct wire_out *out, const char *key, bool value);
+
+static inline void wire_pair_text(struct wire_out *out, const char *key, struct text value)
+{
+    wire_put_str(out, key);
+    wire_put_text(out, value);
+}
+
+static inline void wire_pair_str(struct wire_out *out, const char *key, const char *value)
+{
+    wire_pair_text(out, key, text_of(value));
+}
+
+static inline void wire_pair_repaired(struct wire_out *out, const char *key, struct text bytes)
+{
+    wire_put_str(out, key);
+    wire_put_repaired(out, bytes);
+}
+
+static inline void wire_pair_uint(struct wire_out *out, const char *key, uint64_t value)
+{
+    wire_put_str(out, key);
+    wire_put_uint(out, value);
+}
+
+static inline void wire_pair_int(struct wire_out *out, const char *key, int64_t value)
+{
+    wire_put_str(out, key);
+    wire_put_int(out, value);
+}
+
+static inline void wire_pair_bool(struct wire_out *out, const char *key, bool value)
+{
+    wire_put_str(out, key);
+    wire_put_bool(out, value);
+}
 
 #endif

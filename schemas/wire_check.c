@@ -158,18 +158,31 @@ static int cursor_step(struct cursor *in, struct head *ret, struct wps_error *er
     return 0;
 }
 
-/* Most values say their length in their first byte and hold no others: they are passed at a glance.
- * `*ret_str` is what is behind that byte: the content of a str, or nothing. False: it is another
- * kind, or cut short. */
+/* The size of a value that says it in its first byte and holds no others; 0: of another kind. */
+static size_t short_size(uint8_t byte, bool *ret_is_str)
+{
+    *ret_is_str = (byte & 0xe0) == 0xa0;
+    if (*ret_is_str)
+        return 1u + (byte & 0x1f);
+    if (byte < 0x80 || byte >= 0xe0)
+        return 1;
+    if (byte < 0xc0)
+        return 0;
+    const struct form *form = &forms[byte - 0xc0];
+    return form->kind == SCALAR && form->length_bytes == 0 ? 1u + form->payload : 0;
+}
+
+/* Most values are passed at a glance. `*ret_str` is the content of a str, or empty. False: it is of
+ * another kind, or cut short. */
 static bool pass_short(struct cursor *in, struct text *ret_str)
 {
     if (in->left == 0)
         return false;
-    uint8_t byte = in->at[0];
-    size_t size = byte < 0x80 || byte >= 0xe0 ? 1 : (byte & 0xe0) == 0xa0 ? 1u + (byte & 0x1f) : 0;
+    bool is_str;
+    size_t size = short_size(in->at[0], &is_str);
     if (size == 0 || size > in->left)
         return false;
-    *ret_str = (struct text){(const char *)in->at + 1, size - 1};
+    *ret_str = (struct text){(const char *)in->at + 1, is_str ? size - 1 : 0};
     in->at += size;
     in->left -= size;
     return true;

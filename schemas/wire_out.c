@@ -88,13 +88,23 @@ void wire_put_array(struct wire_out *out, size_t n_items)
         msgpack_pack_array(&out->packer, n_items);
 }
 
-void wire_put_str(struct wire_out *out, const char *string)
+/* A str that is shorter than this has its size in its first byte. */
+enum { FIXSTR_SIZES = 32, FIXSTR = 0xa0 };
+
+static void put_short_text(struct wire_out *out, struct text text)
 {
-    wire_put_text(out, text_of(string));
+    char bytes[FIXSTR_SIZES];
+    bytes[0] = (char)(FIXSTR | text.size);
+    text_copy(bytes + 1, text);
+    write_bytes(out, bytes, text.size + 1);
 }
 
 void wire_put_text(struct wire_out *out, struct text text)
 {
+    if (text.size < FIXSTR_SIZES) {
+        put_short_text(out, text); /* most are: in one piece */
+        return;
+    }
     if (!countable(out, text.size))
         return;
     msgpack_pack_str(&out->packer, text.size);
@@ -161,40 +171,4 @@ void wire_put_raw(struct wire_out *out, const void *bytes, size_t size)
 void wire_put_object(struct wire_out *out, const msgpack_object *object)
 {
     msgpack_pack_object(&out->packer, *object);
-}
-
-void wire_pair_str(struct wire_out *out, const char *key, const char *value)
-{
-    wire_put_str(out, key);
-    wire_put_str(out, value);
-}
-
-void wire_pair_text(struct wire_out *out, const char *key, struct text value)
-{
-    wire_put_str(out, key);
-    wire_put_text(out, value);
-}
-
-void wire_pair_repaired(struct wire_out *out, const char *key, struct text bytes)
-{
-    wire_put_str(out, key);
-    wire_put_repaired(out, bytes);
-}
-
-void wire_pair_uint(struct wire_out *out, const char *key, uint64_t value)
-{
-    wire_put_str(out, key);
-    wire_put_uint(out, value);
-}
-
-void wire_pair_int(struct wire_out *out, const char *key, int64_t value)
-{
-    wire_put_str(out, key);
-    wire_put_int(out, value);
-}
-
-void wire_pair_bool(struct wire_out *out, const char *key, bool value)
-{
-    wire_put_str(out, key);
-    wire_put_bool(out, value);
 }
