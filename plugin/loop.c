@@ -125,6 +125,7 @@ static void init_lists(struct module *module)
     TAILQ_INIT(&module->settling);
     TAILQ_INIT(&module->reading);
     questions_init(module);
+    strangers_init(module);
     TAILQ_INIT(&module->freed);
     TAILQ_INIT(&module->marked);
     TAILQ_INIT(&module->marked_late);

@@ -103,6 +103,8 @@ struct module {
     TAILQ_HEAD(, process) unasked; /* questions.h: who waits for its turn to be asked about */
     unsigned n_asked;              /* questions that are with the workers */
     struct stranger *strangers;    /* strangers.h */
+    TAILQ_HEAD(, stranger) unasked_strangers;
+    unsigned n_strangers_asked;
     struct relative *relatives;
     struct outsider *outsiders; /* processes in no block that are parents of members: lives.c */
     uint32_t scan_mark;

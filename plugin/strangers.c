@@ -12,11 +12,17 @@
 enum {
     KEPT_MAX = 16384, /* events of one stranger and its descendants */
     STRANGERS_MAX = 4096,
+    KEPT_FIRST = 2, /* room for so many of them at first */
     EARLY_MAX = 16, /* questions about one that is being born */
+    ASKED_MAX =
+        64, /* at the workers at a time: more than there can be, and each takes a kilobyte */
 };
 
 struct stranger {
     UT_hash_handle hh; /* by tag */
+    TAILQ_ENTRY(stranger) in_unasked;
+    bool unasked;
+    uint32_t pid;
     uint64_t tag;
     struct feed_event *kept;
     size_t n, room;
@@ -65,6 +71,9 @@ static void take_out(struct module *module, struct stranger *stranger)
             free(relative);
         }
     HASH_DEL(module->strangers, stranger);
+    if (stranger->unasked)
+        TAILQ_REMOVE(&module->unasked_strangers, stranger, in_unasked);
+    stranger->unasked = false;
 }
 
 static void free_stranger(struct stranger *stranger)
@@ -87,6 +96,7 @@ static struct stranger *make(struct module *module, uint32_t pid)
         return NULL;
     }
     stranger->tag = ++module->last_ask;
+    stranger->pid = pid;
     HASH_ADD(hh, module->strangers, tag, sizeof stranger->tag, stranger);
     if (!stranger->hh.tbl) {
         module->counters.out_of_memory++;
@@ -138,6 +148,8 @@ static bool ask_about_parent(struct module *module, struct stranger *stranger,
     return true;
 }
 
+static void ask_next(struct module *module);
+
 static void on_answer(struct tracker_op *op, void *context)
 {
     struct module *module = context;
@@ -160,21 +172,53 @@ static void on_answer(struct tracker_op *op, void *context)
         take_in(module, stranger);
     }
     tracker_op_free(op);
+    module->n_strangers_asked--;
+    ask_next(module);
+}
+
+static void ask(struct module *module, struct stranger *stranger)
+{
+    struct tracker_op *op = tracker_op_new(module->tracker, TRACKER_FACTS, on_answer, module);
+    if (!op) {
+        module->counters.out_of_memory++;
+        stranger->overflowed = true; /* a scan finds it, if it is a member */
+        take_out(module, stranger);
+        take_in(module, stranger);
+        return;
+    }
+    op->pid = stranger->pid;
+    op->wanted = FACTS_ARGV | FACTS_CGROUP;
+    op->tag = stranger->tag;
+    module->n_strangers_asked++;
+    tracker_op_submit(module->workers, op);
+}
+
+static void ask_next(struct module *module)
+{
+    struct stranger *stranger;
+    while (module->n_strangers_asked < ASKED_MAX &&
+           (stranger = TAILQ_FIRST(&module->unasked_strangers))) {
+        TAILQ_REMOVE(&module->unasked_strangers, stranger, in_unasked);
+        stranger->unasked = false;
+        ask(module, stranger);
+    }
+}
+
+void strangers_init(struct module *module)
+{
+    TAILQ_INIT(&module->unasked_strangers);
+    module->n_strangers_asked = 0;
 }
 
 void strangers_ask(struct module *module, uint32_t pid, bool born)
 {
-    struct tracker_op *op = tracker_op_new(module->tracker, TRACKER_FACTS, on_answer, module);
-    struct stranger *stranger = op ? make(module, pid) : NULL;
-    if (!stranger) {
-        tracker_op_free(op);
+    struct stranger *stranger = make(module, pid);
+    if (!stranger)
         return;
-    }
     stranger->early = born ? EARLY_MAX : 0;
-    op->pid = pid;
-    op->wanted = FACTS_ARGV | FACTS_CGROUP;
-    op->tag = stranger->tag;
-    tracker_op_submit(module->workers, op);
+    stranger->unasked = true;
+    TAILQ_INSERT_TAIL(&module->unasked_strangers, stranger, in_unasked);
+    ask_next(module);
 }
 
 uint64_t strangers_begin(struct module *module, uint32_t pid)
@@ -195,7 +239,7 @@ void strangers_end(struct module *module, uint64_t number)
 static void keep(struct module *module, struct stranger *stranger, const struct feed_event *event)
 {
     if (stranger->n == stranger->room) {
-        size_t room = stranger->room ? stranger->room * 2 : 8;
+        size_t room = stranger->room ? stranger->room * 2 : KEPT_FIRST;
         struct feed_event *kept =
             room > KEPT_MAX ? NULL : realloc(stranger->kept, room * sizeof *kept);
         if (!kept) {

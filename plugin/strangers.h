@@ -11,6 +11,8 @@
 
 #include "plugin/module.h"
 
+void strangers_init(struct module *module);
+
 /* Asks where it is. `born`: it was born just now, and is in no cgroup of its own yet for a moment.
  */
 void strangers_ask(struct module *module, uint32_t pid, bool born);

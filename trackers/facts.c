@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -111,18 +112,70 @@ void facts_clear(struct process_facts *facts)
     *facts = (struct process_facts){0};
 }
 
+/* ---- lists ---- */
+
+enum { BLOCK_BYTES_MAX = 256 * 1024 }; /* so large that malloc gives it back when it is freed */
+
+struct facts_block {
+    struct facts_block *next; /* the one before it */
+    size_t used, room;
+    char bytes[];
+};
+
+/* The first is as large as it has to be, as most lists are of one process; each further one is
+ * twice as large as the one before. */
+static char *room_for(struct facts_list *list, size_t size)
+{
+    struct facts_block *block = list->blocks;
+    if (!block || block->room - block->used < size) {
+        size_t room = block ? MIN(block->room * 2, BLOCK_BYTES_MAX) : 0;
+        block = malloc(sizeof *block + MAX(room, size));
+        if (!block)
+            return NULL;
+        *block = (struct facts_block){.next = list->blocks, .room = MAX(room, size)};
+        list->blocks = block;
+    }
+    char *bytes = block->bytes + block->used;
+    block->used += size;
+    return bytes;
+}
+
+/* What `facts` holds is where `bytes` are from now on. */
+static void move_in(struct process_facts *facts, char *bytes, size_t cgroup_size)
+{
+    struct text argv = {facts->argv.size ? bytes : NULL, facts->argv.size};
+    char *cgroup = cgroup_size ? bytes + argv.size : NULL;
+    text_copy(bytes, facts->argv);
+    if (cgroup)
+        memcpy(cgroup, facts->cgroup, cgroup_size);
+    free((char *)facts->argv.at);
+    free(facts->cgroup);
+    facts->argv = argv;
+    facts->cgroup = cgroup;
+}
+
+static int make_room(struct facts_list *list)
+{
+    if (list->n < list->room)
+        return 0;
+    size_t room = list->room ? list->room * 2 : 1;
+    struct process_facts *items = realloc(list->items, room * sizeof *items);
+    if (!items)
+        return -ENOMEM;
+    list->items = items;
+    list->room = room;
+    return 0;
+}
+
 int facts_list_add(struct facts_list *list, struct process_facts *facts)
 {
-    if (list->n == list->room) {
-        size_t room = list->room ? list->room * 2 : 1;
-        struct process_facts *items = realloc(list->items, room * sizeof *items);
-        if (!items) {
-            facts_clear(facts);
-            return -ENOMEM;
-        }
-        list->items = items;
-        list->room = room;
+    size_t cgroup_size = facts->cgroup ? strlen(facts->cgroup) + 1 : 0;
+    char *bytes = make_room(list) < 0 ? NULL : room_for(list, facts->argv.size + cgroup_size);
+    if (!bytes) {
+        facts_clear(facts);
+        return -ENOMEM;
     }
+    move_in(facts, bytes, cgroup_size);
     list->items[list->n++] = *facts;
     *facts = (struct process_facts){0};
     return 0;
@@ -130,8 +183,10 @@ int facts_list_add(struct facts_list *list, struct process_facts *facts)
 
 void facts_list_clear(struct facts_list *list)
 {
-    for (size_t i = 0; i < list->n; i++)
-        facts_clear(&list->items[i]);
+    for (struct facts_block *block = list->blocks, *next; block; block = next) {
+        next = block->next;
+        free(block);
+    }
     free(list->items);
     *list = (struct facts_list){0};
 }

@@ -40,10 +40,12 @@ int facts_place_read(char **ret_path, uint32_t pid);
 /* Frees what they hold. Zeroed ones are fine. */
 void facts_clear(struct process_facts *facts);
 
-/* A growing list of them. */
+/* A growing list of them. What they hold lies together, in few large blocks: ten thousand small
+ * ones would stay with malloc when they are freed, among what is kept. */
 struct facts_list {
-    struct process_facts *items;
+    struct process_facts *items; /* own nothing by themselves */
     size_t n, room;
+    struct facts_block *blocks;
 };
 
 /* Takes what `facts` holds over, also where it fails (-ENOMEM). */

@@ -17,6 +17,7 @@
 #include "plugin/intake.h"
 #include "plugin/lives.h"
 #include "plugin/publish.h"
+#include "plugin/questions.h"
 #include "plugin/strangers.h"
 
 enum { ANSWER_MS = 20000, FAR_US = 1000 * 1000000 };
@@ -218,6 +219,8 @@ static void make_lists(struct module *module)
     TAILQ_INIT(&module->marked_late);
     TAILQ_INIT(&module->unsent);
     LIST_INIT(&module->assignments);
+    questions_init(module);
+    strangers_init(module);
     wire_out_init(&module->out);
     module->scan_mark = 1;
 }

@@ -213,6 +213,22 @@ Test(netlink_lives, a_stranger_that_is_gone_before_it_is_looked_up_is_not_told)
     cr_assert_null(bench->module.relatives);
 }
 
+/* A question takes a kilobyte, and answers wait for the loop. */
+Test(netlink_lives, of_many_strangers_some_are_asked_about_at_a_time)
+{
+    enum { STRANGERS = PEOPLE - 1, AT_A_TIME = 64 };
+    for (unsigned i = 1; i <= STRANGERS; i++) {
+        starts[i] = now();
+        shows(i, OUTSIDE, "stranger");
+        execs(i, "stranger");
+        cr_assert_leq(workers_pending(bench->module.workers), AT_A_TIME);
+    }
+    for (int i = 0; i < STRANGERS && bench->module.strangers; i++)
+        bench_answer(bench);
+    cr_assert_eq(bench_count(bench, "added"), STRANGERS);
+    cr_assert_null(bench->module.strangers);
+}
+
 /* It joined without an exec, so nothing was told of it; then it made a child. */
 Test(netlink_lives, a_stranger_is_told_behind_the_parent_that_joined_before_it)
 {

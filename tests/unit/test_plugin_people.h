@@ -15,7 +15,7 @@ enum {
     TWO_MAIN = 22,
     ONE_BG = 31,
     OUTSIDE = 0, /* the number of who is in no block */
-    PEOPLE = 64,
+    PEOPLE = 200,
 };
 
 extern struct bench *bench;

@@ -187,6 +187,46 @@ Test(procfs, a_last_line_may_lack_its_newline)
     assert_cgroup("3:cpu:/\n0::/a (deleted)", "/a", true);
 }
 
+/* ---- lists of facts ---- */
+
+static char *copy_of(const char *string)
+{
+    char *copy = string ? strdup(string) : NULL;
+    cr_assert(copy || !string);
+    return copy;
+}
+
+static void add_facts(struct facts_list *list, uint32_t pid, const char *argv, const char *cgroup)
+{
+    struct process_facts facts = {.pid = pid, .cgroup = copy_of(cgroup)};
+    facts.argv = (struct text){copy_of(argv), argv ? strlen(argv) : 0};
+    cr_assert_eq(facts_list_add(list, &facts), 0);
+    cr_assert(!facts.cgroup && !facts.argv.at, "the list has it now");
+}
+
+Test(procfs, a_list_keeps_what_facts_hold_while_it_grows)
+{
+    enum { MANY = 3000 };
+    struct facts_list list = {0};
+    char argv[PROC_ARGV_MAX + 1];
+    memset(argv, 'a', PROC_ARGV_MAX);
+    for (uint32_t i = 0; i < MANY; i++) {
+        argv[PROC_ARGV_MAX - i] = '\0'; /* of all lengths */
+        add_facts(&list, i, i % 3 ? argv : NULL, i % 2 ? "/some/where" : NULL);
+        argv[PROC_ARGV_MAX - i] = 'a';
+    }
+    cr_assert_eq(list.n, MANY);
+    for (uint32_t i = 0; i < MANY; i++) {
+        const struct process_facts *facts = &list.items[i];
+        cr_assert_eq(facts->pid, i);
+        cr_assert_eq(facts->argv.size, i % 3 ? PROC_ARGV_MAX - i : 0);
+        cr_assert(memcmp(facts->argv.size ? facts->argv.at : argv, argv, facts->argv.size) == 0);
+        cr_assert(i % 2 ? strcmp(facts->cgroup, "/some/where") == 0 : !facts->cgroup);
+    }
+    facts_list_clear(&list);
+    cr_assert(!list.items && !list.blocks);
+}
+
 /* ---- memory ---- */
 
 Test(procfs, memory_is_the_same_by_both_ways)
