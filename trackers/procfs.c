@@ -30,32 +30,44 @@ int proc_open(uint32_t pid)
     return fd >= 0 ? fd : errno == ENOENT ? -ESRCH : -errno;
 }
 
-/* Reads a file of /proc whole, up to `room` bytes. A process that is gone is -ESRCH, however the
- * kernel says it. */
-static ssize_t read_proc(int directory, const char *path, char *buffer, size_t room)
+static int open_proc(int directory, const char *path)
 {
-    _cleanup_close_ int fd = openat(directory, path, O_RDONLY | O_CLOEXEC);
+    int fd = openat(directory, path, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 ? fd : errno == ENOENT ? -ESRCH : -errno;
+}
+
+static ssize_t read_some(int fd, char *buffer, size_t room)
+{
+    ssize_t got = TEMP_FAILURE_RETRY(read(fd, buffer, room));
+    return got < 0 ? -errno : got;
+}
+
+/* Reads a file that the kernel makes in one piece (stat, cmdline, cgroup), up to `room` bytes. A
+ * process that is gone is -ESRCH, however the kernel says it. */
+static ssize_t read_piece(int directory, const char *path, char *buffer, size_t room)
+{
+    _cleanup_close_ int fd = open_proc(directory, path);
+    return fd < 0 ? fd : read_some(fd, buffer, room);
+}
+
+/* Reads one that may come in several, whole, up to `room` bytes. */
+static ssize_t read_of_process(uint32_t pid, const char *file, char *buffer, size_t room)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%" PRIu32 "/%s", pid, file);
+    _cleanup_close_ int fd = open_proc(AT_FDCWD, path);
     if (fd < 0)
-        return errno == ENOENT ? -ESRCH : -errno;
+        return fd;
     size_t size = 0;
     while (size < room) {
-        ssize_t got = read(fd, buffer + size, room - size);
-        if (got < 0 && errno == EINTR)
-            continue;
+        ssize_t got = read_some(fd, buffer + size, room - size);
         if (got < 0)
-            return -errno;
+            return got;
         if (got == 0)
             break;
         size += (size_t)got;
     }
     return (ssize_t)size;
-}
-
-static ssize_t read_of_process(uint32_t pid, const char *file, char *buffer, size_t room)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%" PRIu32 "/%s", pid, file);
-    return read_proc(AT_FDCWD, path, buffer, room);
 }
 
 /* ---- stat ---- */
@@ -134,7 +146,7 @@ int proc_stat_parse(struct proc_stat *ret, struct text text)
 static int read_stat(struct proc_stat *ret, int directory, const char *path)
 {
     char buffer[1024];
-    ssize_t size = read_proc(directory, path, buffer, sizeof buffer);
+    ssize_t size = read_piece(directory, path, buffer, sizeof buffer);
     if (size < 0)
         return (int)size;
     return proc_stat_parse(ret, (struct text){buffer, (size_t)size});
@@ -195,7 +207,7 @@ static ssize_t read_argv(char *argv, size_t room, int directory, const char *pat
 {
     enum { PADDING = 3 }; /* so many NULs at the end are no empty arguments any more */
     char more;
-    ssize_t size = read_proc(directory, path, argv, room);
+    ssize_t size = read_piece(directory, path, argv, room);
     if (size < 0)
         return size;
     *ret_cut = false;
@@ -266,7 +278,7 @@ struct text proc_cgroup_parse(struct text text, bool *ret_deleted)
 static int read_cgroup(char **ret_path, int directory, const char *path)
 {
     char buffer[16 * 1024]; /* a path is at most 4096 bytes, in each of a dozen hierarchies */
-    ssize_t size = read_proc(directory, path, buffer, sizeof buffer);
+    ssize_t size = read_piece(directory, path, buffer, sizeof buffer);
     if (size < 0)
         return (int)size;
     bool deleted;
