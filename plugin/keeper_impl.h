@@ -32,6 +32,7 @@ struct keeper {
         ENDING, /* it was told bye */
     } state;
     bool ended;        /* no other one is started */
+    bool answered;     /* this one has taken something in */
     bool broken;       /* it failed too often, and runs not yet again */
     unsigned failures; /* in a row */
     char why[256];     /* of the newest failure */

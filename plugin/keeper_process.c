@@ -29,7 +29,7 @@
 enum {
     ANSWER_MS = 5000,    /* then it is taken for dead */
     IDLE_MS = 2000,      /* without any block: it may be wanted again */
-    LIVED_MS = 1000,     /* who lived so long did not fail to start */
+    LIVED_MS = 1000,     /* who lived so long, and answered, did not fail to start */
     RETRY_MS = 100,      /* after a failure, doubled with each further one */
     RETRY_MAX_MS = 5000, /* so often at last, for as long as it is wanted */
     BROKEN_AFTER = 3,    /* failures in a row: who waits is refused, and readers are told */
@@ -168,7 +168,7 @@ static void lost(struct keeper *keeper, const char *what)
         keeper_want(keeper);
         return;
     }
-    if (monotonic_ns() - keeper->started_ns >= LIVED_MS * NS_PER_MS)
+    if (keeper->answered && monotonic_ns() - keeper->started_ns >= LIVED_MS * NS_PER_MS)
         keeper->failures = 0;
     if (keeper->pid)
         snprintf(why, sizeof why, "process %u %s", keeper->pid, what);
@@ -225,6 +225,7 @@ void keeper_flush(struct keeper *keeper)
 static void on_done(struct keeper *keeper, uint64_t number)
 {
     struct promise *promise;
+    keeper->answered = true;
     while ((promise = TAILQ_FIRST(&keeper->told)) && promise->number <= number) {
         keeper_take_out(keeper, promise);
         keeper_look_at(keeper, promise);
@@ -350,6 +351,7 @@ static void start(struct keeper *keeper)
         .socket = -1,
     };
     keeper->state = STARTING;
+    keeper->answered = false;
     keeper->started_ns = monotonic_ns();
     sd_event_source_set_enabled(keeper->timer, SD_EVENT_OFF);
     workers_submit(keeper->module->workers, &start->job);

@@ -15,7 +15,7 @@ from blackbox import programs
 from blackbox.broker import Broker
 from blackbox.case import SystemCase, feed_wanted
 from blackbox.programs import Odd
-from blackbox.wire import SLOW
+from blackbox.wire import DEADLINE, SLOW
 
 
 class SurvivingCase(SystemCase):
@@ -565,6 +565,25 @@ class Keeper(SurvivingCase):
             self.ensure(broker, "b", on_crash="kill")
         self.assertEqual(broker.control("list_all_blocks")["block_ids"], [])
         broker.stop()
+
+    MUTE = """#!/usr/bin/python3
+import os
+os.write(0, f"ready {os.getpid()}".encode())
+while os.read(0, 256):
+    pass
+"""
+
+    def test_one_that_runs_and_never_answers_is_a_refusal_too(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="proctrack-test-") as name:
+            keeper = pathlib.Path(name) / "keeper"
+            keeper.write_text(self.MUTE)
+            keeper.chmod(0o755)
+            broker = self.own_broker(keeper=keeper)
+            with self.refused("not_supported"), self.naming("does not answer"):
+                broker.control.ask("ensure_tracker", {"block_id": "b", "on_crash": "kill"},
+                                   timeout=DEADLINE + 20)  # three tries of 5 s each
+            self.assertEqual(broker.control("list_all_blocks")["block_ids"], [])
+            broker.stop()
 
     PROGRAM = pathlib.Path(os.environ["PROCTRACK_SO"]).parent / "proctrack-keeper"
 
