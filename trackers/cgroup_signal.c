@@ -7,26 +7,51 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "trackers/procfs.h"
 
-enum { KILL_WAIT_MS = 8, SIGNAL_ROUNDS = 64, FREEZE_WAIT_MS = 100 };
+enum {
+    LOOK_MS = 8,       /* between two looks whether they are gone, at most */
+    COUNT_MS = 16,     /* after so long they are counted; then after twice as long, and so on */
+    DIE_OUT_MS = 1000, /* no longer, whatever they do */
+    SIGNAL_ROUNDS = 64,
+    FREEZE_WAIT_MS = 100,
+};
+
+/* Waits while they become fewer: thousands take their time to die, and do it best undisturbed. True
+ * where none is left. */
+static bool die_out(const char *path)
+{
+    size_t left = SIZE_MAX;
+    for (int ms = 0, step = 1, count_at = COUNT_MS; ms < DIE_OUT_MS;
+         step = MIN(2 * step, LOOK_MS)) {
+        if (cgroupfs_is_empty(path))
+            return true;
+        poll(NULL, 0, step);
+        ms += step;
+        if (ms < count_at)
+            continue;
+        _cleanup_free_ uint32_t *pids = NULL;
+        size_t n = 0;
+        if (cgroupfs_members(path, &pids, &n) < 0 || n >= left)
+            break;
+        left = n;
+        count_at *= 2;
+    }
+    return cgroupfs_is_empty(path);
+}
 
 /* A fork can race the kill on kernels before early 2025, and a process whose leader left is not
- * reached, so after as long as a kill commonly takes the rest is ended one by one. What is left
- * then (in state D, say) is the caller's to wait for. */
+ * reached, so who does not die of it is ended one by one. What is left then (in state D, say) is
+ * the caller's to wait for. */
 static int kill_thoroughly(const char *path)
 {
     int r = cgroupfs_kill(path);
-    for (int ms = 1; r == 0 && ms <= KILL_WAIT_MS; ms *= 2) {
-        if (cgroupfs_is_empty(path))
-            return 0;
-        poll(NULL, 0, ms);
-    }
-    return r < 0 || cgroupfs_is_empty(path) ? r : cgroupfs_kill_each(path);
+    return r < 0 || die_out(path) ? r : cgroupfs_kill_each(path);
 }
 
 /* Anybody who may write there can put us into a block: we go back to where we were, or beside
