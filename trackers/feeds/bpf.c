@@ -131,6 +131,14 @@ static uint64_t reckoned_rss(struct bpf_feed *bpf)
     return bpf->object->bss->own_rss;
 }
 
+/* The kernel must be able to run the one that tells of the reader (Linux 5.14). */
+static void prepare_rss(struct bpf_feed *bpf, bool wanted)
+{
+    bool can = wanted && libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SYSCALL, NULL) == 1;
+    bpf_program__set_autoload(bpf->object->progs.count_reader, can);
+    bpf->object->rodata->cpus = can ? (uint32_t)MAX(libbpf_num_possible_cpus(), 0) : 0;
+}
+
 /* How the programs find the counters of a program's pages rests on what the kernel is inside: it is
  * believed where it comes out right for ourselves. Other threads may take memory meanwhile. */
 static bool reckons_rss(struct bpf_feed *bpf)
@@ -173,23 +181,38 @@ static void load_by_lineage(struct bpf_feed *bpf)
     bpf_program__set_autoload(bpf->object->progs.on_move, false);
 }
 
+/* Opens the object and loads it as the options say. */
+static int make_object(struct bpf_feed *bpf, const struct feed_options *options, uint64_t root_id,
+                       bool with_rss)
+{
+    bpf->object = proctrack_bpf__open();
+    if (!bpf->object)
+        return -errno;
+    bpf->object->rodata->root_id = root_id;
+    bpf->object->rodata->ns_inum = proc_pid_namespace();
+    if (bpf->by_lineage)
+        load_by_lineage(bpf);
+    prepare_rss(bpf, with_rss);
+    bpf_map__set_max_entries(bpf->object->maps.members,
+                             options->max_watched ? options->max_watched : WATCHED_DEFAULT);
+    bpf_map__set_max_entries(bpf->object->maps.ring, ring_bytes(options->ring_kib));
+    int r = proctrack_bpf__load(bpf->object);
+    if (r < 0) {
+        proctrack_bpf__destroy(bpf->object);
+        bpf->object = NULL;
+    }
+    return r;
+}
+
 static int load(struct bpf_feed *bpf, const struct feed_options *options, struct wps_error *error)
 {
     struct stat stat = {0};
     if (!bpf->by_lineage && fstat(options->root_fd, &stat) < 0)
         return wps_error_system(error, -errno, "cannot look at the root cgroup");
-    bpf->object = proctrack_bpf__open();
-    if (!bpf->object)
-        return wps_error_system(error, -errno, "cannot open the BPF object");
-    bpf->object->rodata->root_id = stat.st_ino; /* kernfs: the inode number is the cgroup's id */
-    bpf->object->rodata->ns_inum = proc_pid_namespace();
-    bpf->object->rodata->cpus = (uint32_t)MAX(libbpf_num_possible_cpus(), 0);
-    if (bpf->by_lineage)
-        load_by_lineage(bpf);
-    bpf_map__set_max_entries(bpf->object->maps.members,
-                             options->max_watched ? options->max_watched : WATCHED_DEFAULT);
-    bpf_map__set_max_entries(bpf->object->maps.ring, ring_bytes(options->ring_kib));
-    int r = proctrack_bpf__load(bpf->object);
+    /* kernfs: the inode number is the cgroup's id. A kernel that refuses what only saves time is
+     * one for the rest all the same. */
+    int r = make_object(bpf, options, stat.st_ino, true);
+    r = r < 0 ? make_object(bpf, options, stat.st_ino, false) : r;
     if (r < 0)
         return wps_error_system(error, r,
                                 "cannot load the BPF programs (needs root, or CAP_BPF and "

@@ -19,7 +19,7 @@ enum {
     BPF_PATH = 512,      /* bytes of a cgroup's path that are told */
     BPF_DEPTH = 32,      /* cgroup levels that are looked at; a power of two */
     BPF_NAMESPACES = 32, /* the kernel nests pid namespaces as deep; a power of two */
-    BPF_CPUS = 128,      /* processors whose counters are looked at; where there are more, none */
+    BPF_CPUS = 64,       /* processors whose counters are looked at; where there are more, none */
 };
 
 struct bpf_record {

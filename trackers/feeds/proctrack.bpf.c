@@ -231,43 +231,54 @@ static __always_inline __u64 address_of(const void *place)
     return address;
 }
 
-/* One counter on one processor. They are memory that each processor has of its own, and where that
- * begins is in no symbol that every kernel shows; but it is as far from the address by which the
- * kernel names such memory as what we have of it (the scratch map) is. */
-static __always_inline __s64 pages_at(__s32 *counter, __u64 distance)
+/* Where the kernel says that the counters of a program's pages are. */
+struct counters {
+    __u64 file, anonymous, shared;
+};
+
+static __always_inline __s64 pages_at(__u64 counter)
 {
     __s32 pages = 0;
-    bpf_probe_read_kernel(&pages, sizeof pages, (void *)((__u64)counter + distance));
+    bpf_probe_read_kernel(&pages, sizeof pages, (void *)counter);
     return pages;
 }
 
-static __noinline __s64 pages_on(__u32 cpu, __u64 name, struct mm_struct *mm)
+/* Such counters are memory that each processor has of its own, and where that begins is in no
+ * symbol that every kernel shows. But it is as far from the address that the kernel has for it as
+ * what we have of it, the scratch map, is from its own, `name`. */
+static __noinline __s64 pages_on(__u32 cpu, __u64 name, const struct counters *counters)
 {
     __u32 zero = 0;
     void *here = bpf_map_lookup_percpu_elem(&scratch, &zero, cpu);
     if (!here)
         return 0;
     __u64 distance = address_of(here) - name;
-    return pages_at(BPF_CORE_READ(mm, rss_stat[RSS_FILE].counters), distance) +
-           pages_at(BPF_CORE_READ(mm, rss_stat[RSS_ANONYMOUS].counters), distance) +
-           pages_at(BPF_CORE_READ(mm, rss_stat[RSS_SHARED].counters), distance);
+    return pages_at(counters->file + distance) + pages_at(counters->anonymous + distance) +
+           pages_at(counters->shared + distance);
 }
 
 /* What of a program is in memory: right behind an exec nearly all of it is in the counters of the
  * processors. 0: not known. */
 static __noinline __u64 resident_pages(struct mm_struct *mm)
 {
-    if (cpus == 0 || cpus > BPF_CPUS || !bpf_core_field_exists(mm->rss_stat[0].counters) ||
+    struct bpf_array *array = (struct bpf_array *)address_of(&scratch);
+    if (cpus == 0 || cpus > BPF_CPUS || !bpf_core_field_exists(array->pptrs) ||
+        !bpf_core_field_exists(mm->rss_stat[0].counters) ||
+        !bpf_core_field_exists(mm->rss_stat[0].count) ||
         !bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_map_lookup_percpu_elem))
         return 0;
     __u64 name = 0;
-    struct bpf_array *array = (struct bpf_array *)address_of(&scratch);
     bpf_core_read(&name, sizeof name, &array->pptrs[0]);
+    struct counters counters = {
+        .file = (__u64)BPF_CORE_READ(mm, rss_stat[RSS_FILE].counters),
+        .anonymous = (__u64)BPF_CORE_READ(mm, rss_stat[RSS_ANONYMOUS].counters),
+        .shared = (__u64)BPF_CORE_READ(mm, rss_stat[RSS_SHARED].counters),
+    };
     __s64 pages = BPF_CORE_READ(mm, rss_stat[RSS_FILE].count) +
                   BPF_CORE_READ(mm, rss_stat[RSS_ANONYMOUS].count) +
                   BPF_CORE_READ(mm, rss_stat[RSS_SHARED].count);
     for (__u32 cpu = 0; cpu < cpus && cpu < BPF_CPUS; cpu++)
-        pages += pages_on(cpu, name, mm);
+        pages += pages_on(cpu, name, &counters);
     return pages > 0 ? pages : 0;
 }
 

@@ -107,6 +107,15 @@ def cgroup2_mount() -> pathlib.Path | None:
     return None
 
 
+def tells_memory_at_exec() -> bool:
+    """Where the BPF programs can add up what a program has in memory: they say so nowhere, so this is
+    what it takes (trackers/feeds/proctrack.bpf.c)."""
+    release = tuple(int(number) for number in re.findall(r"\d+", os.uname().release)[:2])
+    possible = pathlib.Path("/sys/devices/system/cpu/possible").read_text()
+    return release >= (6, 2) and 1 < int(re.findall(r"\d+", possible)[-1]) + 1 <= 64 and \
+        pathlib.Path("/proc/self/smaps_rollup").exists()
+
+
 def tagged(environment: dict[str, str]) -> set[int]:
     """All processes that began with these variables in their environment, as far as we may know."""
     wanted = {f"{name}={value}".encode() for name, value in environment.items()}
