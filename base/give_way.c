@@ -14,10 +14,12 @@ enum {
     PAUSE_S = 1,
 };
 
-/* Of the calling thread, though it is asked by a process id. */
-static bool set_policy(int policy)
+/* Of the calling thread, though it is asked by a process id. Where somebody gave it another one
+ * than `from` meanwhile, that is left alone. */
+static bool change_policy(int from, int to)
 {
-    return sched_setscheduler(0, policy, &(struct sched_param){.sched_priority = 0}) == 0;
+    return sched_getscheduler(0) == from &&
+           sched_setscheduler(0, to, &(struct sched_param){.sched_priority = 0}) == 0;
 }
 
 void give_way_init(struct give_way *way)
@@ -27,13 +29,14 @@ void give_way_init(struct give_way *way)
 
 void give_way_stop(struct give_way *way)
 {
-    if (way->gives && set_policy(SCHED_OTHER))
-        way->gives = false;
+    if (way->gives)
+        way->is_able = change_policy(SCHED_BATCH, SCHED_OTHER);
+    way->gives = false;
 }
 
 static void begin(struct give_way *way)
 {
-    way->is_able = way->gives = set_policy(SCHED_BATCH);
+    way->is_able = way->gives = change_policy(SCHED_OTHER, SCHED_BATCH);
     way->late = LATE_MAX / 2;
 }
 

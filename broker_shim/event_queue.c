@@ -109,7 +109,7 @@ static void append(struct event_queue *self, struct packet *packet)
 static void count(struct event_queue *self)
 {
     self->uncounted++;
-    if (self->gather.saturated && self->uncounted < COUNTED_AT_ONCE)
+    if (self->gather.saturated && self->first && self->uncounted < COUNTED_AT_ONCE)
         return;
     gather_count(&self->gather, self->uncounted);
     self->uncounted = 0;

@@ -91,6 +91,17 @@ Test(give_way, what_is_gathered_is_late_on_purpose)
     check_policy(SCHED_OTHER);
 }
 
+Test(give_way, a_policy_that_somebody_gives_meanwhile_is_left_alone)
+{
+    struct give_way way;
+    give_way_init(&way);
+    update(&way, 1, often, 0, 1);
+    cr_assert_eq(sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0}), 0);
+    update(&way, 1, rarely, 0, 1);
+    update(&way, 1, often, 0, 1);
+    check_policy(SCHED_IDLE);
+}
+
 Test(give_way, a_policy_that_somebody_gave_is_left_alone)
 {
     static const int policies[] = {SCHED_BATCH, SCHED_IDLE};
