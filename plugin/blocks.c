@@ -266,6 +266,7 @@ void blocks_unmake(struct module *module, struct block *block)
     publish_forget_block(module, block);
     escapees_forget_block(module, block);
     expiry_claim(module, block);
+    scan_forget(module, block);
     registry_remove_block(&module->registry, block);
     keeper_forget(module, text_of(id));
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "plugin/intake.h"
 
 enum {
     AT_ONCE = 4,       /* readings at the workers, those that hang aside */
@@ -241,6 +242,7 @@ static int on_look(sd_event_source *source, uint64_t now_us, void *context)
     struct reading *reading;
     uint64_t now_ns = monotonic_ns();
     (void)source, (void)now_us;
+    intake_drain_and_reap(module);
     /* Nobody leaves this list here: that is on_read's. */
     TAILQ_FOREACH (reading, &module->detail_reader->at_workers, link)
         look_at(module, reading, now_ns);
@@ -257,10 +259,8 @@ static struct detail_reader *make_reader(struct module *module)
         return NULL;
     TAILQ_INIT(&reader->waiting);
     TAILQ_INIT(&reader->at_workers);
-    /* What came back is taken in before anything is given up for being late. */
     if (sd_event_add_time(module->event, &reader->timer, CLOCK_MONOTONIC, UINT64_MAX, 1000, on_look,
                           module) < 0 ||
-        sd_event_source_set_priority(reader->timer, SD_EVENT_PRIORITY_IDLE) < 0 ||
         sd_event_source_set_enabled(reader->timer, SD_EVENT_OFF) < 0) {
         sd_event_source_disable_unref(reader->timer);
         free(reader);

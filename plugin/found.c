@@ -377,6 +377,7 @@ int lives_on_read_timer(sd_event_source *source, uint64_t now_us, void *context)
     struct module *module = context;
     uint64_t now = now_us * 1000;
     struct process *process;
+    intake_drain_and_reap(module);
     while ((process = TAILQ_FIRST(&module->reading)) && process->due_ns <= now) {
         module->counters.facts_late++;
         process->late_ask = process->ask;

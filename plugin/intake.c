@@ -136,9 +136,19 @@ void intake_renew_feed(struct module *module)
     scan_after_loss(module, "feed_restarted", 0);
 }
 
+/* How often events come, and how late they are read. */
+static void take_time(struct module *module, unsigned n, uint64_t now)
+{
+    uint64_t first = module->first_ns;
+    gather_count(&module->gather, n);
+    give_way_update(&module->way, module->gather.now, module->gather.saturated,
+                    first && now > first ? now - first : 0, now);
+}
+
 static int drain(struct module *module)
 {
-    uint64_t events = module->counters.feed_events;
+    uint64_t events = module->counters.feed_events, now = boottime_ns();
+    module->first_ns = 0;
     int n = feed_drain(module->feed, DRAIN, on_event, module);
     if (n < 0) {
         module_log(module, WPS_LOG_ERROR, "feed %s died: %s", feed_name(module->feed),
@@ -146,6 +156,7 @@ static int drain(struct module *module)
         intake_renew_feed(module);
         return 0;
     }
+    take_time(module, (unsigned)n, now);
     note_loss(module);
     questions_go_on(module);
     if (module->counters.feed_events != events)
@@ -178,17 +189,17 @@ void intake_drain_all(struct module *module)
         ;
 }
 
+void intake_drain_and_reap(struct module *module)
+{
+    intake_drain_all(module);
+    workers_reap(module->workers);
+}
+
 static int on_feed(sd_event_source *source, int fd, uint32_t events, void *context)
 {
     struct module *module = context;
-    uint64_t now = boottime_ns();
     (void)source, (void)fd, (void)events;
-    module->first_ns = 0;
     int n = drain(module);
-    gather_count(&module->gather, (unsigned)n);
-    if (module->first_ns)
-        give_way_update(&module->way, module->gather.now, module->gather.saturated,
-                        now > module->first_ns ? now - module->first_ns : 0, now);
     if (n > 0 && n < DRAIN && module->gather.saturated) {
         feed_doze(module->feed, true);
         gather_wait(&module->gather);

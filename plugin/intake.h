@@ -22,6 +22,10 @@ void intake_drain(struct module *module);
  * leaves something. */
 void intake_drain_all(struct module *module);
 
+/* Takes in all of it, and then what the workers brought back: what happened before an answer is
+ * taken in before it. Whoever gives something up for being late does this first. */
+void intake_drain_and_reap(struct module *module);
+
 /* Opens the feed anew, or another one that works, and looks at everything: where it died, or what
  * it watches is not there any more. */
 void intake_renew_feed(struct module *module);

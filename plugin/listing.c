@@ -255,6 +255,10 @@ static void on_listed(struct job *job, void *context)
     struct module *module = context;
     intake_drain(module);
     struct block *block = registry_block(&module->registry, listing->ask->request.block_id);
+    if (block && !module->stopping && !listing->again) { /* children of who has joined meanwhile */
+        lives_push_block(module, block);
+        listing->last_question = module->last_ask;
+    }
     if (block && !module->stopping && lives_is_read(module, block, listing->last_question)) {
         read_again(module, listing);
         return;
@@ -334,7 +338,7 @@ static bool wait_for_scan(struct module *module, struct block *block, struct ask
     uint64_t due_us = monotonic_ns() / 1000 + SCAN_WAIT_MS * UINT64_C(1000);
     ask->scan = scan_next(module, block);
     scan_block(module, block);
-    if (!(block->scanning || module->scanning) ||
+    if (!scan_is_coming(module, block) ||
         sd_event_add_time(module->event, &ask->timer, CLOCK_MONOTONIC, due_us, 1000, on_late, ask) <
             0)
         return false;

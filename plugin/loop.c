@@ -39,12 +39,12 @@
 
 /* ---- workers and the host ---- */
 
-/* While work is at the workers it is looked at from time to time whether reads hold all of them up.
- */
-static void watch_workers(struct module *module)
+/* While work is at the workers it is looked at from time to time whether reads hold all of them up;
+ * and while the loop gives way, whether it still is woken often. */
+static void look_again(struct module *module)
 {
     int enabled = SD_EVENT_OFF;
-    if (workers_pending(module->workers) == 0 ||
+    if ((workers_pending(module->workers) == 0 && !module->way.gives) ||
         sd_event_source_get_enabled(module->relief_timer, &enabled) != 0)
         return;
     sd_event_source_set_time(module->relief_timer,
@@ -56,6 +56,7 @@ static int on_relief(sd_event_source *source, uint64_t now_us, void *context)
 {
     struct module *module = context;
     (void)source, (void)now_us;
+    intake_drain_and_reap(module);
     give_way_stop(&module->way); /* new workers are not to inherit it */
     workers_relieve(module->workers);
     scan_give_up_late(module);
@@ -66,8 +67,7 @@ static int on_workers(sd_event_source *source, int fd, uint32_t events, void *co
 {
     struct module *module = context;
     (void)source, (void)fd, (void)events;
-    intake_drain_all(module); /* what happened before an answer is taken in before it */
-    workers_reap(module->workers);
+    intake_drain_and_reap(module);
     return 0;
 }
 
@@ -95,8 +95,6 @@ static int add_timer(struct module *module, sd_event_source **source,
 {
     int r =
         sd_event_add_time(module->event, source, CLOCK_MONOTONIC, UINT64_MAX, 1, handler, module);
-    /* What is there already is taken in before anything is given up for being late. */
-    r = r < 0 ? r : sd_event_source_set_priority(*source, SD_EVENT_PRIORITY_IDLE);
     return r < 0 ? r : sd_event_source_set_enabled(*source, SD_EVENT_OFF);
 }
 
@@ -126,6 +124,7 @@ static void init_lists(struct module *module)
     TAILQ_INIT(&module->reading);
     questions_init(module);
     strangers_init(module);
+    scan_init(module);
     TAILQ_INIT(&module->freed);
     TAILQ_INIT(&module->marked);
     TAILQ_INIT(&module->marked_late);
@@ -248,7 +247,7 @@ static void run(struct module *module)
         if (control_work(module->control))
             wait_us = 0; /* there may be more, and ZeroMQ will not tell again */
         questions_go_on(module);
-        watch_workers(module);
+        look_again(module);
         int r = sd_event_run(module->event, wait_us);
         if (r < 0) {
             module_log(module, WPS_LOG_ERROR, "the event loop failed: %s", strerror(-r));

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "plugin/intake.h"
 #include "plugin/escapees.h"
 #include "plugin/lives.h"
 #include "plugin/snapshot.h"
@@ -20,6 +21,7 @@ enum {
     AGAIN_MS = 10,      /* until the next look, while somebody is found, at first */
     AGAIN_MAX_MS = 250, /* and in the end */
     LATE_MS = 500,      /* a look that reads no process in so long is held up */
+    FIRST_MS = 4000,    /* and before the first: it has its turn, and looks who is there */
     LATE_LOOKS_MAX = 3, /* of one search; then what is known has to do */
     HITS_MAX = 65536,   /* that are counted */
 };
@@ -360,7 +362,7 @@ static void look_at_pass(struct module *module, uint64_t now)
     if (progress != pass->progress) {
         pass->progress = progress;
         pass->since_ns = now;
-    } else if (now - pass->since_ns >= LATE_MS * NS_PER_MS) {
+    } else if (now - pass->since_ns >= (progress ? LATE_MS : FIRST_MS) * NS_PER_MS) {
         give_up_pass(module);
     }
 }
@@ -371,6 +373,7 @@ static int on_timer(sd_event_source *source, uint64_t now_us, void *context)
     struct outside *outside;
     uint64_t now = monotonic_ns();
     (void)source, (void)now_us;
+    intake_drain_and_reap(module);
     look_at_pass(module, now);
     LIST_FOREACH (outside, &module->outside->all, all)
         if (outside->next_ns <= now) {
@@ -392,10 +395,8 @@ static struct outside_desk *desk_of(struct module *module)
     if (!desk)
         return NULL;
     LIST_INIT(&desk->all);
-    /* What came back is taken in before anything is given up for being late. */
     if (sd_event_add_time(module->event, &desk->timer, CLOCK_MONOTONIC, UINT64_MAX, 1000, on_timer,
                           module) < 0 ||
-        sd_event_source_set_priority(desk->timer, SD_EVENT_PRIORITY_IDLE) < 0 ||
         sd_event_source_set_enabled(desk->timer, SD_EVENT_OFF) < 0) {
         sd_event_source_disable_unref(desk->timer);
         free(desk);

@@ -173,10 +173,13 @@ struct block {
     uint64_t scan;             /* number of the newest scan that was begun */
     uint64_t scan_began_ns;    /* CLOCK_MONOTONIC */
     bool scanning, scan_again; /* a scan is at the workers; another one is wanted behind it */
-    uint64_t resync_seq;       /* of the newest block-resync; 0: none */
-    bool active;               /* something happened in it since it was scanned last */
-    bool unpublished;          /* an event could not be handed over: resync when there is room */
-    bool is_missing;           /* no memory for a member: scan it when there is some */
+    bool scan_waits;           /* until it is its turn at the workers */
+    bool scan_for_moves;       /* then: who did not move need not be read */
+    TAILQ_ENTRY(block) in_scans;
+    uint64_t resync_seq; /* of the newest block-resync; 0: none */
+    bool active;         /* something happened in it since it was scanned last */
+    bool unpublished;    /* an event could not be handed over: resync when there is room */
+    bool is_missing;     /* no memory for a member: scan it when there is some */
     TAILQ_ENTRY(block) unsent;
 
     uint64_t mark_due_ns; /* CLOCK_MONOTONIC of its next block-mark */

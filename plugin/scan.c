@@ -17,10 +17,13 @@
 #include "plugin/snapshot.h"
 
 enum {
-    MANY = 256,        /* members: where that many are known, who did not move need not be read */
-    TELL_MS = 100,     /* how long the feed may take to tell of an end that a scan saw */
-    HELD_UP_MS = 2000, /* a scan that takes longer is held up by a process that cannot be read */
+    MANY = 256,          /* members: where that many are known, who did not move need not be read */
+    TELL_MS = 100,       /* how long the feed may take to tell of an end that a scan saw */
+    HELD_UP_MS = 2000,   /* a scan that takes longer is held up by a process that cannot be read */
+    AT_WORKERS_MAX = 24, /* scans of blocks; those who hold workers up hold up nobody else */
 };
+
+_Static_assert((int)AT_WORKERS_MAX > (int)WORKERS_MAX, "there is work for each worker");
 
 /* ---- what was found ---- */
 
@@ -202,6 +205,7 @@ void scan_apply(struct module *module, struct block *block, const struct tracker
 
 /* ---- asking for it ---- */
 
+static void go_on(struct module *module);
 static void scan_whole(struct module *module);
 
 /* `seen`: what it found was taken in. */
@@ -278,11 +282,42 @@ static void on_scan(struct tracker_op *op, void *context)
         fail(module, block, op);
     }
     tracker_op_free(op);
+    module->n_scans--;
     if (wanted)
         end_scan(module, block, seen);
+    go_on(module);
 }
 
-static void scan_one(struct module *module, struct block *block, bool for_moves)
+static void begin(struct module *module, struct block *block)
+{
+    struct tracker_op *op = tracker_op_new(module->tracker, TRACKER_SCAN, on_scan, module);
+    block->scan++;
+    if (!op || (block->scan_for_moves && snapshot_give_block(block, op) < 0)) {
+        tracker_op_free(op);
+        module->counters.out_of_memory++;
+        listing_scanned(module, block, block->scan, false);
+        return;
+    }
+    strcpy(op->block, block->id);
+    op->life = block->life;
+    op->tag = block->scan;
+    block->scanning = true;
+    block->scan_began_ns = monotonic_ns();
+    module->n_scans++;
+    tracker_op_submit(module->workers, op);
+}
+
+static void go_on(struct module *module)
+{
+    struct block *block;
+    while (module->n_scans < AT_WORKERS_MAX && (block = TAILQ_FIRST(&module->scans_waiting))) {
+        scan_forget(module, block);
+        begin(module, block);
+    }
+}
+
+/* `first`: somebody may wait for it. */
+static void scan_one(struct module *module, struct block *block, bool for_moves, bool first)
 {
     if (block->state == BLOCK_MAKING || !(tracker_traits(module->tracker) & TRACKER_TRACKS))
         return;
@@ -290,28 +325,41 @@ static void scan_one(struct module *module, struct block *block, bool for_moves)
         scan_whole(module);
         return;
     }
-    if (block->scanning) {
-        block->scan_again = true;
+    block->scan_again = block->scanning;
+    if (block->scanning)
         return;
-    }
-    struct tracker_op *op = tracker_op_new(module->tracker, TRACKER_SCAN, on_scan, module);
-    if (!op || (for_moves && snapshot_give_block(block, op) < 0)) {
-        tracker_op_free(op);
-        module->counters.out_of_memory++;
-        return;
-    }
-    strcpy(op->block, block->id);
-    op->life = block->life;
-    block->scanning = true;
-    block->scan_began_ns = monotonic_ns();
-    op->tag = ++block->scan;
-    block->scan_again = false;
-    tracker_op_submit(module->workers, op);
+    block->scan_for_moves = for_moves && (block->scan_for_moves || !block->scan_waits);
+    if (block->scan_waits && first)
+        scan_forget(module, block);
+    if (!block->scan_waits && first)
+        TAILQ_INSERT_HEAD(&module->scans_waiting, block, in_scans);
+    else if (!block->scan_waits)
+        TAILQ_INSERT_TAIL(&module->scans_waiting, block, in_scans);
+    block->scan_waits = true;
+    go_on(module);
+}
+
+void scan_init(struct module *module)
+{
+    TAILQ_INIT(&module->scans_waiting);
+    module->n_scans = 0;
+}
+
+void scan_forget(struct module *module, struct block *block)
+{
+    if (block->scan_waits)
+        TAILQ_REMOVE(&module->scans_waiting, block, in_scans);
+    block->scan_waits = false;
+}
+
+bool scan_is_coming(const struct module *module, const struct block *block)
+{
+    return block->scanning || block->scan_waits || module->scanning;
 }
 
 void scan_block(struct module *module, struct block *block)
 {
-    scan_one(module, block, false);
+    scan_one(module, block, false, true);
 }
 
 /* The next one leaves the process out that holds this one up. */
@@ -354,7 +402,7 @@ void scan_all(struct module *module)
     }
     HASH_ITER (by_id, module->registry.blocks, block, next)
         if (!is_vacant(block))
-            scan_block(module, block);
+            scan_one(module, block, false, false);
 }
 
 void scan_active(struct module *module)
@@ -367,7 +415,7 @@ void scan_active(struct module *module)
     }
     HASH_ITER (by_id, module->registry.blocks, block, next) {
         if (block->active)
-            scan_one(module, block, block->n_processes >= MANY);
+            scan_one(module, block, block->n_processes >= MANY, false);
         block->active = false;
     }
 }
@@ -386,6 +434,6 @@ void scan_after_loss(struct module *module, const char *reason, uint64_t lost)
             module->counters.resyncs++;
             publish_block_resync(module, block, reason, lost);
         }
-        scan_block(module, block);
+        scan_one(module, block, false, false);
     }
 }

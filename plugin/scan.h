@@ -5,14 +5,23 @@
 /*
  * Comparing the registry with the kernel: at an interval where the feed wants it, after a loss,
  * when a block is adopted or listed under a feed that cannot see. The difference is published as
- * ordinary events. Called from the loop's thread.
+ * ordinary events. Of thousands of blocks some are scanned at a time, so that what else is asked of
+ * the workers is not behind all of them. Called from the loop's thread.
  */
 
 #include "plugin/module.h"
 
+void scan_init(struct module *module);
+
 /* Scans one block, or with a tracker without places all of them, which is the same work; where a
  * scan of it is at the workers already, another one follows. */
 void scan_block(struct module *module, struct block *block);
+
+/* The block is no more. */
+void scan_forget(struct module *module, struct block *block);
+
+/* True where a scan of it is at the workers, or waits for them. */
+bool scan_is_coming(const struct module *module, const struct block *block);
 
 /* The number that the next scan of this block will have, for who wants to wait for it: to be asked
  * before scan_block. */

@@ -18,6 +18,7 @@
 #include "plugin/lives.h"
 #include "plugin/publish.h"
 #include "plugin/questions.h"
+#include "plugin/scan.h"
 #include "plugin/strangers.h"
 
 enum { ANSWER_MS = 20000, FAR_US = 1000 * 1000000 };
@@ -221,6 +222,7 @@ static void make_lists(struct module *module)
     LIST_INIT(&module->assignments);
     questions_init(module);
     strangers_init(module);
+    scan_init(module);
     wire_out_init(&module->out);
     module->scan_mark = 1;
 }
