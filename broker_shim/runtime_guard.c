@@ -131,7 +131,8 @@ void runtime_guard_destroy(struct runtime_guard **self_p)
     if (self->timer >= 0)
         zloop_timer_end(self->loop, self->timer);
     if (self->inotify >= 0) {
-        zloop_poller_end(self->loop, &(zmq_pollitem_t){.fd = self->inotify});
+        zmq_pollitem_t item = {.fd = self->inotify};
+        zloop_poller_end(self->loop, &item);
         close(self->inotify);
     }
     free(self);

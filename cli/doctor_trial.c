@@ -108,7 +108,7 @@ _Noreturn static void become(const struct trials *trials, const char *plugin, in
 static int start(struct trial *trial, const struct trials *trials, const char *options)
 {
     _cleanup_free_ char *plugin = NULL;
-    int log[2];
+    int log[2] = {-1, -1};
     if (asprintf(&plugin, "%s%s", trials->module, options) < 0) {
         plugin = NULL;
         return -ENOMEM;
@@ -260,7 +260,7 @@ static const char *sentence_of(const char *line)
 /* One broker with these options of the module (",feed=poll"). 0, or why it does not work. */
 static int try(struct trials *trials, const char *options, struct wps_error *error)
 {
-    struct trial trial;
+    struct trial trial = {0};
     int result = start(&trial, trials, options);
     if (result < 0)
         return wps_error_system(error, result, "cannot start %s", trials->wpsd);

@@ -70,8 +70,9 @@ static int show(struct delivered *self)
 {
     const struct event *event = &self->doc.event;
     struct proctrack_event *shown = &self->shown;
+    msgpack_zone *zone = self->doc.doc.zone;
     const char **scopes =
-        msgpack_zone_malloc(self->doc.doc.zone, (event->n_scopes + 1) * sizeof *scopes);
+        zone ? msgpack_zone_malloc(zone, (event->n_scopes + 1) * sizeof *scopes) : NULL;
     if (!scopes)
         return -ENOMEM;
     answer_end_strings(&self->doc.doc.root);

@@ -245,7 +245,7 @@ static void take_request(struct control *control, zmq_msg_t *body, uint32_t uid,
         r = read_request(control, &request, &ask, &code, &error);
         request_close(&request);
     }
-    if (r < 0) {
+    if (!ask) {
         refuse(control, frames, n_frames, &reqid, code, error.message);
         return;
     }

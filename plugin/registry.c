@@ -89,7 +89,7 @@ void registry_place_block(struct registry *registry, struct block *block, uint64
 void registry_displace_scope(struct registry *registry, struct scope *scope)
 {
     scope->made = false;
-    if (scope->place)
+    if (scope->place) // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it is in the table
         HASH_DELETE(by_place, registry->scopes, scope);
     scope->place = 0;
 }

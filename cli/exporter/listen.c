@@ -42,12 +42,14 @@ static bool split(char *text, const char **ret_host, const char **ret_port)
     return true;
 }
 
+/* Null where it fails. */
 static int resolve(struct addrinfo **ret, const char *address, struct wps_error *error)
 {
     static const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
                                           .ai_socktype = SOCK_STREAM};
     _cleanup_free_ char *copy = strdup(address);
     const char *host, *port;
+    *ret = NULL;
     if (!copy)
         return wps_error_system(error, -ENOMEM, "cannot listen");
     if (!split(copy, &host, &port) || getaddrinfo(host, port, &hints, ret) != 0)
@@ -61,7 +63,7 @@ static int resolve(struct addrinfo **ret, const char *address, struct wps_error 
 /* As it is bound, with the port that it got. */
 static int read_url(struct listener *listener)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t size = sizeof address;
     char host[48], port[8];
     if (getsockname(listener->fd, (struct sockaddr *)&address, &size) < 0 ||
@@ -105,7 +107,7 @@ int listen_open(struct listener *ret, const char *address, bool allow_remote,
 {
     struct addrinfo *at;
     int result = resolve(&at, address, error);
-    if (result < 0)
+    if (!at)
         return result;
     if (!allow_remote && !is_loopback(at->ai_addr))
         result = wps_error_set(error, -EPERM,

@@ -32,7 +32,6 @@ static void sheets_free(struct sheets *sheets)
     }
     *sheets = (struct sheets){0};
 }
-#define _cleanup_sheets_ cleanup(sheets_free)
 
 static int sheets_open(struct sheets *sheets)
 {
@@ -282,13 +281,14 @@ static int ask_blocks(struct scrape *self, struct sheets *part, int64_t end_ms,
                                             .detail = self->blocks_max > 0};
     const msgpack_object *data;
     _cleanup_free_ struct block_summary *all = NULL;
-    size_t n;
+    size_t n = 0;
     int result = ask(self, &request, end_ms, &data, error);
     if (result == 0)
         result = list_all_reply_read(&all, &n, data, error);
     if (result < 0)
         return result;
-    qsort(all, n, sizeof *all, compare_age);
+    if (n > 0)
+        qsort(all, n, sizeof *all, compare_age);
     put_both(part, put_blocks,
              &(struct blocks){all, n, n < self->blocks_max ? n : self->blocks_max});
     return 0;
@@ -340,7 +340,7 @@ static int ask_whole(struct scrape *self, struct sheets *sheets, int64_t end_ms,
                      int (*ask_it)(struct scrape *, struct sheets *, int64_t, struct wps_error *),
                      struct wps_error *error)
 {
-    _cleanup_sheets_ struct sheets part = {0};
+    struct sheets part cleanup(sheets_free) = {0};
     if (sheets_open(&part) < 0)
         return -ENOMEM;
     if (ask_it(self, &part, end_ms, error) < 0)
@@ -372,7 +372,7 @@ int scrape_run(struct scrape *self, int timeout_ms, struct page *ret)
 {
     struct page page = {0};
     struct result result = {.knows_rpc = self->rpc};
-    _cleanup_sheets_ struct sheets sheets = {0};
+    struct sheets sheets cleanup(sheets_free) = {0};
     if (sheets_open(&sheets) < 0 || scrape_ask(self, timeout_ms, &sheets, &result, &page) < 0)
         return -ENOMEM;
     put_both(&sheets, put_result, &result);
