@@ -10,6 +10,7 @@
 #include "plugin/lives_impl.h"
 #include "plugin/publish.h"
 #include "plugin/questions.h"
+#include "plugin/scan.h"
 #include "plugin/waits.h"
 
 enum { READ_MS = 250 }; /* how long a process's command is waited for */
@@ -225,6 +226,7 @@ void lives_forget(struct module *module, struct process *process, bool told)
     feed_unwatch(module->feed, process->pid);
     untime(module, process);
     questions_drop(module, process);
+    scan_forget_missed(module, process);
     free_children(module, process);
     struct process *child;
     LIST_FOREACH (child, &process->children, sibling)

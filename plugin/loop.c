@@ -107,6 +107,7 @@ static int make_sources(struct module *module)
     r = r < 0 ? r : add_timer(module, &module->retry_timer, publish_on_retry_timer);
     r = r < 0 ? r : add_timer(module, &module->relief_timer, on_relief);
     r = r < 0 ? r : add_timer(module, &module->scan_timer, intake_on_scan_timer);
+    r = r < 0 ? r : add_timer(module, &module->missed_timer, scan_on_missed_timer);
     r = r < 0 ? r : add_timer(module, &module->expiry_timer, expiry_on_timer);
     r = r < 0 ? r : add_timer(module, &module->escape_timer, escapees_on_timer);
     r = r < 0 ? r
@@ -200,6 +201,7 @@ static int unmake_all(struct module *module, uint64_t deadline_ns)
     sd_event_source_disable_unref(module->retry_timer);
     sd_event_source_disable_unref(module->relief_timer);
     sd_event_source_disable_unref(module->scan_timer);
+    sd_event_source_disable_unref(module->missed_timer);
     sd_event_source_disable_unref(module->expiry_timer);
     sd_event_source_disable_unref(module->escape_timer);
     module->event = sd_event_unref(module->event);

@@ -74,7 +74,7 @@ struct module {
     /* the loop's */
     sd_event *event;
     sd_event_source *feed_source, *settle_timer, *read_timer, *mark_timer, *retry_timer,
-        *relief_timer, *scan_timer, *expiry_timer, *escape_timer;
+        *relief_timer, *scan_timer, *missed_timer, *expiry_timer, *escape_timer;
     int stop_event;       /* eventfd: the host wants us to stop */
     bool stopping;        /* it said so */
     struct gather gather; /* of the feed's events */
@@ -111,11 +111,12 @@ struct module {
     uint64_t scan; /* the same as in a block, where one scan serves all blocks */
     uint64_t scan_began_ns;
     bool scanning, scan_again;
-    TAILQ_HEAD(, block) scans_waiting; /* scan.h */
-    unsigned n_scans;                  /* of blocks, at the workers */
-    struct known *snapshot;            /* snapshot.h: the newest; null: none was needed yet */
-    uint64_t snapshot_version;         /* of the registry, when it was made */
-    uint64_t lost_seen;                /* of feed_lost */
+    TAILQ_HEAD(, block) scans_waiting, scans_running; /* scan.h */
+    TAILQ_HEAD(, process) missed;                     /* in the order of missed_ns */
+    unsigned n_scans;                                 /* of blocks, at the workers */
+    struct known *snapshot;    /* snapshot.h: the newest; null: none was needed yet */
+    uint64_t snapshot_version; /* of the registry, when it was made */
+    uint64_t lost_seen;        /* of feed_lost */
     /* For feeds without places, CLOCK_MONOTONIC: blocks in which something happened are not scanned
      * earlier; all of them, because something happened on the machine, not earlier. */
     uint64_t next_scan_ns, next_wide_scan_ns;

@@ -54,9 +54,11 @@ struct process {
     uint64_t started_at_ms; /* fixed when it is told */
     uint64_t command_ns;    /* CLOCK_BOOTTIME: its command is at least as new as this; 0: unknown */
     uint64_t missed_ns;     /* CLOCK_MONOTONIC: since when a scan knows that it is no more; 0 */
-    uint64_t changed_ns;    /* CLOCK_BOOTTIME of the newest event that was taken in */
-    uint64_t due_ns;        /* CLOCK_MONOTONIC, while timed */
-    uint64_t ask;           /* number of the question that is open; 0: none */
+    bool is_missed;         /* it is in the list of those that the feed may tell of yet */
+    TAILQ_ENTRY(process) in_missed;
+    uint64_t changed_ns; /* CLOCK_BOOTTIME of the newest event that was taken in */
+    uint64_t due_ns;     /* CLOCK_MONOTONIC, while timed */
+    uint64_t ask;        /* number of the question that is open; 0: none */
 
     enum life_state state;
     bool root;

@@ -109,31 +109,68 @@ static bool is_alive(struct module *module, const struct process *process)
     return r < 0 ? r != -ESRCH : !proc_has_ended(&stat) && lives_same(process, stat.start_ticks);
 }
 
+static void look_at_missed(struct module *module)
+{
+    const struct process *first = TAILQ_FIRST(&module->missed);
+    if (!first)
+        return;
+    sd_event_source_set_time(module->missed_timer,
+                             first->missed_ns / 1000 + TELL_MS * UINT64_C(1000) + 1);
+    sd_event_source_set_enabled(module->missed_timer, SD_EVENT_ONESHOT);
+}
+
 /* A feed that tells of ends only when they are over may be about to tell of this one, and how it
- * ended: a scan looks again a little later. */
+ * ended: it is looked at again a little later. */
 static bool may_be_told(struct module *module, struct process *process)
 {
     uint64_t now = monotonic_ns();
     if ((feed_traits(module->feed) & (FEED_TELLS_BIRTHS | FEED_TELLS_PLACES)) != FEED_TELLS_BIRTHS)
         return false;
-    if (process->missed_ns == 0)
-        process->missed_ns = now;
-    if (now - process->missed_ns >= TELL_MS * NS_PER_MS)
-        return false;
-    process->block->active = module->any_active = true;
-    intake_scan_in(module, TELL_MS);
+    if (process->missed_ns != 0)
+        return now - process->missed_ns < TELL_MS * NS_PER_MS;
+    process->missed_ns = now;
+    process->is_missed = true;
+    TAILQ_INSERT_TAIL(&module->missed, process, in_missed);
+    if (TAILQ_FIRST(&module->missed) == process)
+        look_at_missed(module);
     return true;
+}
+
+void scan_forget_missed(struct module *module, struct process *process)
+{
+    if (process->is_missed)
+        TAILQ_REMOVE(&module->missed, process, in_missed);
+    process->is_missed = false;
 }
 
 static void miss(struct module *module, struct process *process)
 {
     if (is_alive(module, process)) {
+        scan_forget_missed(module, process);
+        process->missed_ns = 0;
         /* Nobody leaves a tracker without places by being overlooked. */
         if (!snapshot_is_needed(module))
             lives_check(module, process);
     } else if (!may_be_told(module, process)) {
         lives_missed(module, process);
     }
+}
+
+int scan_on_missed_timer(sd_event_source *source, uint64_t now_us, void *context)
+{
+    struct module *module = context;
+    struct process *process;
+    (void)source, (void)now_us;
+    intake_drain_and_reap(module);
+    uint64_t now = monotonic_ns();
+    while ((process = TAILQ_FIRST(&module->missed)) &&
+           now - process->missed_ns >= TELL_MS * NS_PER_MS) {
+        scan_forget_missed(module, process);
+        if (!process->ended_ns)
+            miss(module, process);
+    }
+    look_at_missed(module);
+    return 0;
 }
 
 /* Members that the scan did not see and that were known before it began. */
@@ -264,6 +301,7 @@ static void scan_whole(struct module *module)
 static void end_scan(struct module *module, struct block *block, bool seen)
 {
     block->scanning = false;
+    TAILQ_REMOVE(&module->scans_running, block, in_scans);
     listing_scanned(module, block, block->scan, seen);
     if (block->scan_again && !module->stopping)
         scan_block(module, block);
@@ -303,15 +341,23 @@ static void begin(struct module *module, struct block *block)
     op->tag = block->scan;
     block->scanning = true;
     block->scan_began_ns = monotonic_ns();
+    TAILQ_INSERT_TAIL(&module->scans_running, block, in_scans);
     module->n_scans++;
     tracker_op_submit(module->workers, op);
+}
+
+static void stop_waiting(struct module *module, struct block *block)
+{
+    if (block->scan_waits)
+        TAILQ_REMOVE(&module->scans_waiting, block, in_scans);
+    block->scan_waits = false;
 }
 
 static void go_on(struct module *module)
 {
     struct block *block;
     while (module->n_scans < AT_WORKERS_MAX && (block = TAILQ_FIRST(&module->scans_waiting))) {
-        scan_forget(module, block);
+        stop_waiting(module, block);
         begin(module, block);
     }
 }
@@ -330,7 +376,7 @@ static void scan_one(struct module *module, struct block *block, bool for_moves,
         return;
     block->scan_for_moves = for_moves && (block->scan_for_moves || !block->scan_waits);
     if (block->scan_waits && first)
-        scan_forget(module, block);
+        stop_waiting(module, block);
     if (!block->scan_waits && first)
         TAILQ_INSERT_HEAD(&module->scans_waiting, block, in_scans);
     else if (!block->scan_waits)
@@ -342,14 +388,17 @@ static void scan_one(struct module *module, struct block *block, bool for_moves,
 void scan_init(struct module *module)
 {
     TAILQ_INIT(&module->scans_waiting);
+    TAILQ_INIT(&module->scans_running);
+    TAILQ_INIT(&module->missed);
     module->n_scans = 0;
 }
 
 void scan_forget(struct module *module, struct block *block)
 {
-    if (block->scan_waits)
-        TAILQ_REMOVE(&module->scans_waiting, block, in_scans);
-    block->scan_waits = false;
+    stop_waiting(module, block);
+    if (block->scanning)
+        TAILQ_REMOVE(&module->scans_running, block, in_scans);
+    block->scanning = false;
 }
 
 bool scan_is_coming(const struct module *module, const struct block *block)
@@ -366,18 +415,18 @@ void scan_block(struct module *module, struct block *block)
 void scan_give_up_late(struct module *module)
 {
     uint64_t now = monotonic_ns(), patience = HELD_UP_MS * NS_PER_MS;
-    struct block *block, *next;
+    struct block *block;
     if (module->scanning && now - module->scan_began_ns > patience) {
         module->counters.scans_late++;
         module->scan_again = true;
         end_scan_of_all(module, false);
     }
-    HASH_ITER (by_id, module->registry.blocks, block, next)
-        if (block->scanning && now - block->scan_began_ns > patience) {
-            module->counters.scans_late++;
-            block->scan_again = true;
-            end_scan(module, block, false);
-        }
+    /* In the order of their beginnings: one that begins anew is behind all others, and not late. */
+    while ((block = TAILQ_FIRST(&module->scans_running)) && now - block->scan_began_ns > patience) {
+        module->counters.scans_late++;
+        block->scan_again = true;
+        end_scan(module, block, false);
+    }
 }
 
 uint64_t scan_next(const struct module *module, const struct block *block)

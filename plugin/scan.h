@@ -20,6 +20,12 @@ void scan_block(struct module *module, struct block *block);
 /* The block is no more. */
 void scan_forget(struct module *module, struct block *block);
 
+/* The process is no more, or was told to have ended. */
+void scan_forget_missed(struct module *module, struct process *process);
+
+/* The module's missed_timer. */
+int scan_on_missed_timer(sd_event_source *source, uint64_t now_us, void *module);
+
 /* True where a scan of it is at the workers, or waits for them. */
 bool scan_is_coming(const struct module *module, const struct block *block);
 

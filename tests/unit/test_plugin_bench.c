@@ -203,6 +203,7 @@ static void make_loop(struct module *module)
     add_timer(module, &module->settle_timer, lives_on_settle_timer);
     add_timer(module, &module->read_timer, lives_on_read_timer);
     add_timer(module, &module->mark_timer, publish_on_mark_timer);
+    add_timer(module, &module->missed_timer, scan_on_missed_timer);
     add_timer(module, &module->retry_timer, publish_on_retry_timer);
     add_timer(module, &module->escape_timer, escapees_on_timer);
     cr_assert_geq(sd_event_add_io(module->event, NULL, workers_fd(module->workers), EPOLLIN,

@@ -3,6 +3,7 @@
 /* Lives under a feed that tells of threads and not of places: counting, looking up where somebody
  * is, and those who come in by themselves. */
 
+#include "plugin/scan.h"
 #include "plugin/strangers.h"
 #include "test_plugin_people.h"
 #include <criterion/criterion.h>
@@ -265,6 +266,22 @@ Test(netlink_lives, an_end_that_a_scan_sees_first_is_told_with_its_status)
     assert_story(bench, "");
     exits(1, 0x300);
     assert_story(bench, "exited 1 0x300");
+}
+
+Test(netlink_lives, an_end_that_the_feed_does_not_tell_is_told_without_another_scan)
+{
+    stands(1, "parent");
+    stands(2, "other");
+    proc_take(pid_of(1));
+    proc_take(pid_of(2));
+    scan();
+    exits(2, 0x300);
+    scan_on_missed_timer(NULL, 0, &bench->module);
+    assert_story(bench, "exited 2 0x300");
+    bench_lets_pass(bench);
+    scan_on_missed_timer(NULL, 0, &bench->module);
+    cr_assert_eq(bench_count(bench, "exited"), 2);
+    cr_assert(TAILQ_EMPTY(&bench->module.missed));
 }
 
 Test(netlink_lives, an_end_that_the_feed_does_not_tell_is_told_by_a_later_scan)
