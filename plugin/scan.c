@@ -15,6 +15,7 @@
 #include "plugin/lives.h"
 #include "plugin/publish.h"
 #include "plugin/snapshot.h"
+#include "plugin/strangers.h"
 
 enum {
     MANY = 256,          /* members: where that many are known, who did not move need not be read */
@@ -120,14 +121,17 @@ static void look_at_missed(struct module *module)
 }
 
 /* A feed that tells of ends only when they are over may be about to tell of this one, and how it
- * ended: it is looked at again a little later. */
+ * ended, or has told and it is kept: it is looked at again a little later. */
 static bool may_be_told(struct module *module, struct process *process)
 {
     uint64_t now = monotonic_ns();
     if ((feed_traits(module->feed) & (FEED_TELLS_BIRTHS | FEED_TELLS_PLACES)) != FEED_TELLS_BIRTHS)
         return false;
-    if (process->missed_ns != 0)
-        return now - process->missed_ns < TELL_MS * NS_PER_MS;
+    bool is_late = process->missed_ns != 0 && now - process->missed_ns >= TELL_MS * NS_PER_MS;
+    if (is_late && !strangers_has(module, process->pid))
+        return false;
+    if (process->is_missed)
+        return true;
     process->missed_ns = now;
     process->is_missed = true;
     TAILQ_INSERT_TAIL(&module->missed, process, in_missed);
@@ -164,7 +168,7 @@ int scan_on_missed_timer(sd_event_source *source, uint64_t now_us, void *context
     intake_drain_and_reap(module);
     uint64_t now = monotonic_ns();
     while ((process = TAILQ_FIRST(&module->missed)) &&
-           now - process->missed_ns >= TELL_MS * NS_PER_MS) {
+           process->missed_ns + TELL_MS * NS_PER_MS <= now) { /* or anew: then later than now */
         scan_forget_missed(module, process);
         if (!process->ended_ns)
             miss(module, process);
@@ -422,7 +426,7 @@ void scan_give_up_late(struct module *module)
         end_scan_of_all(module, false);
     }
     /* In the order of their beginnings: one that begins anew is behind all others, and not late. */
-    while ((block = TAILQ_FIRST(&module->scans_running)) && now - block->scan_began_ns > patience) {
+    while ((block = TAILQ_FIRST(&module->scans_running)) && block->scan_began_ns + patience < now) {
         module->counters.scans_late++;
         block->scan_again = true;
         end_scan(module, block, false);

@@ -258,6 +258,11 @@ static void keep(struct module *module, struct stranger *stranger, const struct 
     stranger->n++;
 }
 
+bool strangers_has(const struct module *module, uint32_t pid)
+{
+    return module->relatives && stranger_of(module, pid);
+}
+
 bool strangers_keep(struct module *module, const struct feed_event *event)
 {
     if (!module->relatives)

@@ -22,6 +22,9 @@ void strangers_ask(struct module *module, uint32_t pid, bool born);
 uint64_t strangers_begin(struct module *module, uint32_t pid);
 void strangers_end(struct module *module, uint64_t number);
 
+/* True where what the feed tells of it is kept for now. */
+bool strangers_has(const struct module *module, uint32_t pid);
+
 /* True where the event is about one that is being asked about, or a descendant of one: it is kept.
  */
 bool strangers_keep(struct module *module, const struct feed_event *event);

@@ -284,6 +284,22 @@ Test(netlink_lives, an_end_that_the_feed_does_not_tell_is_told_without_another_s
     cr_assert(TAILQ_EMPTY(&bench->module.missed));
 }
 
+Test(netlink_lives, an_end_that_is_kept_is_told_with_its_status)
+{
+    stands(1, "member");
+    uint64_t kept = strangers_begin(&bench->module, pid_of(1)); /* it is assigned once more */
+    exits(1, 0x300);
+    proc_take(pid_of(1));
+    for (int i = 0; i < 2; i++) {
+        scan();
+        bench_lets_pass(bench);
+        scan_on_missed_timer(NULL, 0, &bench->module);
+    }
+    assert_story(bench, "");
+    strangers_end(&bench->module, kept);
+    assert_story(bench, "exited 1 0x300");
+}
+
 Test(netlink_lives, an_end_that_the_feed_does_not_tell_is_told_by_a_later_scan)
 {
     stands(1, "parent");
