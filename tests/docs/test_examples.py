@@ -86,6 +86,10 @@ class Python(Example):
         child = self.demo()
         script = self.script(one("python", "README.md", "readme"))
         self.line_with(script, f"is there {child.pid} sleep 1000")
+        # Its subscription is on its way; of this the event, or the mark a second later, arrives.
+        second = self.child("sleep", "1001")
+        self.ask_ok("assign_process", {"block_id": "demo", "pid": second.pid}, self.control)
+        self.line_with(script, "block:demo agent:")
         self.ask_ok("kill_tree", {"block_id": "demo"}, self.control)
         self.line_with(script, "block:demo agent:process-exited")
 

@@ -219,6 +219,7 @@ class StopTree(EndsCase):
         odd.until("ready")
         for thread in os.listdir(f"/proc/{odd.pid}/task"):
             (inside / "cgroup.threads").write_text(thread)
+        block.watch.until_added(odd.pid)
         self.assertEqual(set(block.listed()), {odd.pid})
         self.assertEqual(self.control("signal_tree", block_id=block.id, signal=0x12)["signalled"], [odd.pid])
         self.assertEqual(self.stop(block, grace_ms=100)["survivors"], [])
