@@ -79,17 +79,12 @@ static void scan_when_active(struct module *module)
         arm_scan(module, due);
 }
 
-void intake_scan_in(struct module *module, uint64_t ms)
-{
-    arm_scan(module, monotonic_ns() + ms * NS_PER_MS);
-}
-
 void intake_scan_again(struct module *module, struct block *block)
 {
     if (block)
         block->active = true;
     module->any_active = true;
-    intake_scan_in(module, SCAN_AGAIN_MS);
+    arm_scan(module, monotonic_ns() + SCAN_AGAIN_MS * NS_PER_MS);
 }
 
 int intake_on_scan_timer(sd_event_source *source, uint64_t now_us, void *context)

@@ -30,9 +30,6 @@ void intake_drain_and_reap(struct module *module);
  * it watches is not there any more. */
 void intake_renew_feed(struct module *module);
 
-/* A feed without places: the blocks are looked at again for what it may have told by then. */
-void intake_scan_in(struct module *module, uint64_t ms);
-
 /* What the kernel says of a block (null: of all) could not be read, for want of descriptors or
  * memory: it is looked at again a little later. */
 void intake_scan_again(struct module *module, struct block *block);

@@ -57,8 +57,10 @@ static int on_relief(sd_event_source *source, uint64_t now_us, void *context)
     struct module *module = context;
     (void)source, (void)now_us;
     intake_drain_and_reap(module);
-    give_way_stop(&module->way); /* new workers are not to inherit it */
-    workers_relieve(module->workers);
+    if (workers_pending(module->workers) > 0) {
+        give_way_stop(&module->way); /* a new worker is not to inherit it */
+        workers_relieve(module->workers);
+    }
     scan_give_up_late(module);
     return 0; /* run () sets it again where work is still pending */
 }

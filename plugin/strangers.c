@@ -14,9 +14,10 @@ enum {
     STRANGERS_MAX = 4096,
     KEPT_FIRST = 2, /* room for so many of them at first */
     EARLY_MAX = 16, /* questions about one that is being born */
-    ASKED_MAX =
-        64, /* at the workers at a time: more than there can be, and each takes a kilobyte */
+    ASKED_MAX = 64, /* at the workers at a time; each takes a kilobyte */
 };
+
+_Static_assert((int)ASKED_MAX > (int)WORKERS_MAX, "there is work for each worker");
 
 struct stranger {
     UT_hash_handle hh; /* by tag */
