@@ -23,6 +23,7 @@ static const int needed[] = {
     CAP_NET_ADMIN,    /* the feed netlink before Linux 6.6, and room for its messages */
     CAP_SYS_PTRACE,   /* directories, ports and environments of processes with more rights */
     CAP_KILL,         /* signals to other users' processes */
+    CAP_SYS_NICE,     /* a thread that falls behind what it watches claims more than its share */
     CAP_DAC_OVERRIDE, /* cgroups that a container in a block made and gave to another user */
 };
 

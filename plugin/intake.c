@@ -15,10 +15,11 @@
 #include "plugin/scan.h"
 #include "plugin/setup.h"
 #include "plugin/snapshot.h"
+#include "plugin/strangers.h"
 
 enum {
     DRAIN = 4096,          /* events at a time, then others get their turn */
-    DRAINS_MAX = 64,       /* so many times that, where all that is there is wanted */
+    DRAINS_MAX = 64,       /* so many times that at most, where all that is there is wanted */
     FEED_RETRY_MS = 500,   /* between two tries, where no feed can be opened */
     ACTIVE_SCAN_MS = 2000, /* how often at most a feed without places looks for moves */
     WIDE_SCAN_MS = 30000,  /* and in blocks in which nothing happens itself */
@@ -134,10 +135,10 @@ void intake_renew_feed(struct module *module)
 /* How often events come, and how late they are read. */
 static void take_time(struct module *module, unsigned n, uint64_t now)
 {
-    uint64_t first = module->first_ns;
+    uint64_t first = module->first_ns, late = first && now > first ? now - first : 0;
     gather_count(&module->gather, n);
-    give_way_update(&module->way, module->gather.now, module->gather.saturated,
-                    first && now > first ? now - first : 0, now);
+    give_way_update(&module->way, module->gather.now, module->gather.saturated, late, now);
+    claim_update(&module->claim, late, now);
 }
 
 static int drain(struct module *module)
@@ -154,6 +155,7 @@ static int drain(struct module *module)
     take_time(module, (unsigned)n, now);
     note_loss(module);
     questions_go_on(module);
+    strangers_go_on(module);
     if (module->counters.feed_events != events)
         scan_when_active(module);
     return n;
@@ -179,8 +181,10 @@ void intake_drain(struct module *module)
 
 void intake_drain_all(struct module *module)
 {
+    uint64_t now = boottime_ns();
     check(module);
-    for (int i = 0; i < DRAINS_MAX && drain(module) >= DRAIN; i++)
+    /* Not what happens meanwhile: on a busy machine that would be for ever. */
+    for (int i = 0; i < DRAINS_MAX && drain(module) >= DRAIN && module->first_ns < now; i++)
         ;
 }
 

@@ -40,11 +40,11 @@
 /* ---- workers and the host ---- */
 
 /* While work is at the workers it is looked at from time to time whether reads hold all of them up;
- * and while the loop gives way, whether it still is woken often. */
+ * and while the loop gives way or claims more than its share, whether it still has reason to. */
 static void look_again(struct module *module)
 {
     int enabled = SD_EVENT_OFF;
-    if ((workers_pending(module->workers) == 0 && !module->way.gives) ||
+    if ((workers_pending(module->workers) == 0 && !module->way.gives && !module->claim.claims) ||
         sd_event_source_get_enabled(module->relief_timer, &enabled) != 0)
         return;
     sd_event_source_set_time(module->relief_timer,
@@ -57,8 +57,9 @@ static int on_relief(sd_event_source *source, uint64_t now_us, void *context)
     struct module *module = context;
     (void)source, (void)now_us;
     intake_drain_and_reap(module);
-    if (workers_pending(module->workers) > 0) {
+    if (workers_are_held_up(module->workers)) {
         give_way_stop(&module->way); /* a new worker is not to inherit it */
+        claim_stop(&module->claim);
         workers_relieve(module->workers);
     }
     scan_give_up_late(module);
@@ -251,6 +252,7 @@ static void run(struct module *module)
         if (control_work(module->control))
             wait_us = 0; /* there may be more, and ZeroMQ will not tell again */
         questions_go_on(module);
+        strangers_go_on(module);
         look_again(module);
         int r = sd_event_run(module->event, wait_us);
         if (r < 0) {
@@ -290,6 +292,7 @@ static void *thread(void *argument)
     module->start_result = make_all(module, &module->start_error);
     if (module->start_result == 0) {
         give_way_init(&module->way);
+        claim_init(&module->claim, (unsigned)module->options.priority_boost);
         set_phase(module, LOOP_RUNNING);
         run(module);
     }

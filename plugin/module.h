@@ -26,6 +26,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+#include "base/claim.h"
 #include "base/gather.h"
 #include "base/give_way.h"
 #include "broker_shim/wps_plugin.h"
@@ -78,6 +79,7 @@ struct module {
     int stop_event;       /* eventfd: the host wants us to stop */
     bool stopping;        /* it said so */
     struct gather gather; /* of the feed's events */
+    struct claim claim;
     struct give_way way;
     uint64_t first_ns; /* when the first event of this drain was; 0: there was none */
 
@@ -105,6 +107,7 @@ struct module {
     struct stranger *strangers;    /* strangers.h */
     TAILQ_HEAD(, stranger) unasked_strangers;
     unsigned n_strangers_asked;
+    bool asks_strangers; /* in strangers_go_on */
     struct relative *relatives;
     struct outsider *outsiders; /* processes in no block that are parents of members: lives.c */
     uint32_t scan_mark;

@@ -48,6 +48,7 @@ static const struct row rows[] = {
     {"max-processes", NUMBER, PLACE(max_processes), .min = 1, .max = 10000000},
     {"max-requests", NUMBER, PLACE(max_requests), .min = 1, .max = 1000000},
     {"reserve-descriptors", NUMBER, PLACE(reserve_descriptors), .min = 0, .max = 1000000},
+    {"priority-boost", NUMBER, PLACE(priority_boost), .min = 0, .max = 20},
     {"mask", PATTERN, PLACE(mask)},
     {"mask-defaults", EITHER, PLACE(mask.off_defaults), .no = "yes", .yes = "no"},
 };
@@ -61,6 +62,7 @@ static const struct options defaults = {
     .max_processes = 200000,
     .max_requests = 4096,
     .reserve_descriptors = 256,
+    .priority_boost = 10,
 };
 
 /* "a, b and c" of what is allowed. */

@@ -37,6 +37,7 @@ struct options {
     uint64_t max_processes;       /* 200000: members of all blocks */
     uint64_t max_requests;        /* 4096: that wait for their answer */
     uint64_t reserve_descriptors; /* 256: kept free of what is held for long */
+    uint64_t priority_boost;      /* 10: see base/claim.h; 0: never */
     struct mask mask;             /* mask, mask-defaults: what is hidden in command lines */
 };
 

@@ -4,8 +4,11 @@
 
 #include "plugin/strangers.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "plugin/lives.h"
 #include "plugin/scan.h"
 
@@ -15,12 +18,14 @@ enum {
     KEPT_FIRST = 2, /* room for so many of them at first */
     EARLY_MAX = 16, /* questions about one that is being born */
     ASKED_MAX = 64, /* at the workers at a time; each takes a kilobyte */
+    OVER_MS = 1000, /* how often at most a scan stands for those who are too many */
 };
 
 _Static_assert((int)ASKED_MAX > (int)WORKERS_MAX, "there is work for each worker");
 
 struct stranger {
     UT_hash_handle hh; /* by tag */
+    LIST_HEAD(, relative) relatives;
     TAILQ_ENTRY(stranger) in_unasked;
     bool unasked;
     uint32_t pid;
@@ -28,6 +33,7 @@ struct stranger {
     struct feed_event *kept;
     size_t n, room;
     bool overflowed;
+    bool left; /* its first thread has ended */
     unsigned
         early; /* questions left, where it may be in the root cgroup because it is being born */
     struct facts_list held; /* its own answer, while its parent is asked about */
@@ -36,6 +42,7 @@ struct stranger {
 /* One of those that a stranger's answer decides about. */
 struct relative {
     UT_hash_handle hh; /* by pid */
+    LIST_ENTRY(relative) of_stranger;
     uint32_t pid;
     struct stranger *stranger;
 };
@@ -58,19 +65,24 @@ static void add_relative(struct module *module, struct stranger *stranger, uint3
     relative->pid = pid;
     relative->stranger = stranger;
     HASH_ADD(hh, module->relatives, pid, sizeof relative->pid, relative);
-    if (!relative->hh.tbl)
+    if (!relative->hh.tbl) {
+        module->counters.out_of_memory++;
+        stranger->overflowed = true;
         free(relative);
+        return;
+    }
+    LIST_INSERT_HEAD(&stranger->relatives, relative, of_stranger);
 }
 
 /* Takes it out of the tables; what was kept stays its own. */
 static void take_out(struct module *module, struct stranger *stranger)
 {
-    struct relative *relative, *next;
-    HASH_ITER (hh, module->relatives, relative, next)
-        if (relative->stranger == stranger) {
-            HASH_DEL(module->relatives, relative);
-            free(relative);
-        }
+    struct relative *relative;
+    while ((relative = LIST_FIRST(&stranger->relatives))) {
+        LIST_REMOVE(relative, of_stranger);
+        HASH_DEL(module->relatives, relative);
+        free(relative);
+    }
     HASH_DEL(module->strangers, stranger);
     if (stranger->unasked)
         TAILQ_REMOVE(&module->unasked_strangers, stranger, in_unasked);
@@ -84,11 +96,19 @@ static void free_stranger(struct stranger *stranger)
     free(stranger);
 }
 
+/* A scan finds those of them who are members. */
+static void be_too_many(struct module *module)
+{
+    uint64_t soon = monotonic_ns() + OVER_MS * NS_PER_MS;
+    module->counters.limits_hit++;
+    if (soon < module->next_wide_scan_ns)
+        module->next_wide_scan_ns = soon;
+}
+
 static struct stranger *make(struct module *module, uint32_t pid)
 {
     if (HASH_COUNT(module->strangers) >= STRANGERS_MAX) {
-        module->counters.limits_hit++;
-        module->next_wide_scan_ns = 0; /* the next event brings a scan, which finds members */
+        be_too_many(module);
         return NULL;
     }
     struct stranger *stranger = calloc(1, sizeof *stranger);
@@ -149,8 +169,6 @@ static bool ask_about_parent(struct module *module, struct stranger *stranger,
     return true;
 }
 
-static void ask_next(struct module *module);
-
 static void on_answer(struct tracker_op *op, void *context)
 {
     struct module *module = context;
@@ -174,7 +192,7 @@ static void on_answer(struct tracker_op *op, void *context)
     }
     tracker_op_free(op);
     module->n_strangers_asked--;
-    ask_next(module);
+    strangers_go_on(module);
 }
 
 static void ask(struct module *module, struct stranger *stranger)
@@ -194,21 +212,37 @@ static void ask(struct module *module, struct stranger *stranger)
     tracker_op_submit(module->workers, op);
 }
 
-static void ask_next(struct module *module)
+/* Nobody can tell any more where it was. Of a zombie the kernel still can. */
+static bool is_reaped(const struct stranger *stranger)
+{
+    return stranger->left && kill((pid_t)stranger->pid, 0) < 0 && errno == ESRCH;
+}
+
+void strangers_go_on(struct module *module)
 {
     struct stranger *stranger;
+    if (module->asks_strangers)
+        return; /* what one of them did, taken in, made another: its turn comes in that loop */
+    module->asks_strangers = true;
     while (module->n_strangers_asked < ASKED_MAX &&
            (stranger = TAILQ_FIRST(&module->unasked_strangers))) {
         TAILQ_REMOVE(&module->unasked_strangers, stranger, in_unasked);
         stranger->unasked = false;
-        ask(module, stranger);
+        if (!is_reaped(stranger)) {
+            ask(module, stranger);
+            continue;
+        }
+        take_out(module, stranger);
+        take_in(module, stranger);
     }
+    module->asks_strangers = false;
 }
 
 void strangers_init(struct module *module)
 {
     TAILQ_INIT(&module->unasked_strangers);
     module->n_strangers_asked = 0;
+    module->asks_strangers = false;
 }
 
 void strangers_ask(struct module *module, uint32_t pid, bool born)
@@ -219,7 +253,8 @@ void strangers_ask(struct module *module, uint32_t pid, bool born)
     stranger->early = born ? EARLY_MAX : 0;
     stranger->unasked = true;
     TAILQ_INSERT_TAIL(&module->unasked_strangers, stranger, in_unasked);
-    ask_next(module);
+    if (!module->gather.saturated)
+        strangers_go_on(module);
 }
 
 uint64_t strangers_begin(struct module *module, uint32_t pid)
@@ -237,8 +272,16 @@ void strangers_end(struct module *module, uint64_t number)
     take_in(module, stranger);
 }
 
+static bool has_left(const struct stranger *stranger, const struct feed_event *event)
+{
+    return event->pid == stranger->pid &&
+           (event->kind == FEED_EXIT ||
+            (event->kind == FEED_THREAD_EXIT && event->tid == event->pid));
+}
+
 static void keep(struct module *module, struct stranger *stranger, const struct feed_event *event)
 {
+    stranger->left |= has_left(stranger, event);
     if (stranger->n == stranger->room) {
         size_t room = stranger->room ? stranger->room * 2 : KEPT_FIRST;
         struct feed_event *kept =

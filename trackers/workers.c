@@ -186,7 +186,7 @@ unsigned workers_reap(struct workers *workers)
     return n;
 }
 
-void workers_relieve(struct workers *workers)
+bool workers_are_held_up(struct workers *workers)
 {
     uint64_t now = monotonic_ns();
     bool held = workers->n < WORKERS_MAX;
@@ -197,7 +197,12 @@ void workers_relieve(struct workers *workers)
         held = since != 0 && now - since >= WORKERS_HELD_MS * UINT64_C(1000000);
     }
     pthread_mutex_unlock(&workers->mutex);
-    if (held)
+    return held;
+}
+
+void workers_relieve(struct workers *workers)
+{
+    if (workers_are_held_up(workers))
         start_one(workers); /* where that fails the late ones stay late */
 }
 

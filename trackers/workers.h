@@ -49,8 +49,12 @@ void workers_submit(struct workers *workers, struct job *job);
 unsigned workers_reap(struct workers *workers);
 
 /* Looks whether all threads are held up while work waits, and then makes one more. To be called
- * from time to time while jobs are pending. */
+ * from time to time while jobs are pending. The new thread inherits the policy and the nice value
+ * of the owner's. */
 void workers_relieve(struct workers *workers);
+
+/* True where workers_relieve would make one. */
+bool workers_are_held_up(struct workers *workers);
 
 /* Jobs submitted whose `done` was not called yet. */
 unsigned workers_pending(const struct workers *workers);

@@ -14,8 +14,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SANITIZER = os.environ.get("WPSD_SANITIZE", "")
 REFUSE = os.environ.get("WPSD_REFUSE", "refuse")
 #: The numbers of capability.h.
-NUMBERS = {"DAC_OVERRIDE": 1, "KILL": 5, "NET_ADMIN": 12, "NET_RAW": 13, "SYS_PTRACE": 19, "PERFMON": 38, "BPF": 39}
-NEEDED = {"BPF", "PERFMON", "NET_ADMIN", "SYS_PTRACE", "KILL", "DAC_OVERRIDE"}
+NUMBERS = {"DAC_OVERRIDE": 1, "KILL": 5, "NET_ADMIN": 12, "NET_RAW": 13, "SYS_PTRACE": 19, "SYS_NICE": 23, "PERFMON": 38,
+           "BPF": 39}
+NEEDED = {"BPF", "PERFMON", "NET_ADMIN", "SYS_PTRACE", "SYS_NICE", "KILL", "DAC_OVERRIDE"}
 #: What a kernel says to the attempts of the fixture where it would do such a thing.
 OPEN = {"mount": "EFAULT", "ptrace": "ESRCH", "keyctl": "EOPNOTSUPP", "process_vm_readv": "0", "unshare": "0",
         "setns": "EBADF", "setns(NEWNET)": "EBADF", "raw socket": "0", "chown": "0"}

@@ -15,6 +15,7 @@ from typing import Any
 from blackbox import programs
 from blackbox.broker import Broker
 from blackbox.case import Block, SystemCase, feed_wanted
+from blackbox.starve import Starved
 
 OTHER = 64322
 AS_OTHER = ["setpriv", f"--reuid={OTHER}", f"--regid={OTHER}", "--clear-groups", "--inh-caps=-all"]
@@ -121,6 +122,12 @@ class Needed(FenceCase):
         pid = self.other(block)
         self.assertEqual(self.control("signal_tree", block_id=block.id, signal=signal.SIGTERM)["signalled"], [])
         self.assertTrue(programs.is_running(pid))
+
+    def test_sys_nice_to_keep_up(self) -> None:
+        self.without("sys_nice")
+        with Starved(self.broker, self.block()) as starved:
+            starved.until_late()
+            self.assertEqual(starved.nice(), 0)
 
     def test_dac_override_to_remove_what_is_given_away(self) -> None:
         self.without("dac_override")

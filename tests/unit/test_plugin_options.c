@@ -89,6 +89,7 @@ static const struct {
     {"max-processes", offsetof(struct options, max_processes), 1, 10000000},
     {"max-requests", offsetof(struct options, max_requests), 1, 1000000},
     {"reserve-descriptors", offsetof(struct options, reserve_descriptors), 0, 1000000},
+    {"priority-boost", offsetof(struct options, priority_boost), 0, 20},
 };
 
 Test(options, a_number_is_taken_from_its_least_to_its_most)
