@@ -12,7 +12,8 @@
  * A subscription can end without a word: on the socket itself, and before Linux 6.6, where the
  * kernel only counted its listeners, by anybody's. So, when asked to check, the thread gives itself
  * the name that it has: the kernel puts that event into each listener's socket before the call
- * returns.
+ * returns. While a socket stays full the kernel drops what comes and says so only once; so where
+ * the event does not come it is made again when the socket is empty.
  */
 
 #include <errno.h>
@@ -67,9 +68,10 @@ static void take_message(struct netlink_feed *netlink, int i, uint64_t gap_ns, f
         sink(context, &event);
 }
 
-static int netlink_drain(struct feed *feed, unsigned max, feed_sink *sink, void *context)
+/* Takes what is there, about `max` of them. Less: the socket was empty. */
+static int take(struct netlink_feed *netlink, unsigned max, feed_sink *sink, void *context)
 {
-    struct netlink_feed *netlink = (struct netlink_feed *)feed;
+    struct feed *feed = &netlink->feed;
     uint64_t gap_ns = clock_gap_ns();
     unsigned taken = 0;
     while (taken < max) {
@@ -92,18 +94,35 @@ static int netlink_drain(struct feed *feed, unsigned max, feed_sink *sink, void 
         taken += (unsigned)n;
         /* An overflow behind the last message is told by the next call only. */
         if (n < BATCH && !netlink->sequence.awaited)
-            return (int)taken;
+            break;
     }
-    return netlink->sequence.awaited && taken < max ? -ENOLINK : (int)taken;
+    return (int)taken;
 }
 
-static void netlink_check(struct feed *feed)
+static void ask(struct netlink_feed *netlink)
 {
-    struct netlink_feed *netlink = (struct netlink_feed *)feed;
     char name[16];
     netlink->sequence.awaited = (uint32_t)gettid();
     prctl(PR_GET_NAME, name);
     prctl(PR_SET_NAME, name);
+}
+
+static int netlink_drain(struct feed *feed, unsigned max, feed_sink *sink, void *context)
+{
+    struct netlink_feed *netlink = (struct netlink_feed *)feed;
+    int n = take(netlink, max, sink, context);
+    if (n < 0 || n >= (int)max || !netlink->sequence.awaited)
+        return n;
+    ask(netlink);
+    int more = take(netlink, max - (unsigned)n, sink, context);
+    if (more < 0)
+        return more;
+    return netlink->sequence.awaited && n + more < (int)max ? -ENOLINK : n + more;
+}
+
+static void netlink_check(struct feed *feed)
+{
+    ask((struct netlink_feed *)feed);
 }
 
 /* ---- opening ---- */
