@@ -198,6 +198,9 @@ static void on_assigned(struct tracker_op *op, void *context)
         struct scope *scope = scope_of(module, assignment->block, op, facts);
         bool there = is_there(module, assignment, scope, facts);
         bool root = assignment->root && facts->pid == assignment->pid;
+        struct process *known = registry_process(&module->registry, facts->pid);
+        if (there && known)
+            lives_no_stray(module, known);
         if (there && !root)
             continue;
         assignment->moved += facts->moved && !there;

@@ -90,6 +90,8 @@ static void take_exit(struct module *module, const struct feed_event *event)
     struct process *process = lives_find(module, event, 0);
     if (process)
         end(module, process, event);
+    else
+        lives_end_unknown(module, event);
 }
 
 /* The ends of threads that other processors tell of may come behind an exec, and threads made

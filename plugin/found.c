@@ -59,6 +59,14 @@ static bool tells_news(const struct module *module, const struct process *proces
     return news;
 }
 
+void lives_no_stray(struct module *module, struct process *process)
+{
+    if (!process->stray)
+        return;
+    process->stray = false;
+    escapees_count_stray(module, process->block, -1);
+}
+
 static void seen_again(struct module *module, struct process *process, struct scope *scope,
                        const struct process_facts *facts, bool root, bool by_scan)
 {
@@ -67,14 +75,13 @@ static void seen_again(struct module *module, struct process *process, struct sc
         if (root && !process->root)
             process->root = true, process->started = process->started_open = false;
         make_exact(module, process, facts);
-        struct life_news seen = from_facts(LIFE_SEEN, facts, by_scan);
+        /* The feed told of its birth: that a scan was faster with its facts repairs nothing. */
+        struct life_news seen = from_facts(LIFE_SEEN, facts, false);
         lives_drive(module, process, &seen);
         return;
     }
-    if (root && process->stray) { /* it was asked for */
-        process->stray = false;
-        escapees_count_stray(module, process->block, -1);
-    }
+    if (root)
+        lives_no_stray(module, process);
     if (root && !process->root) {
         process->root = true;
         process->started = process->started_open = false;
@@ -151,9 +158,10 @@ static void seen_first(struct module *module, struct scope *scope,
     struct life_news seen = from_facts(LIFE_SEEN, facts, by_scan);
     if (by_scan)
         module->counters.scan_repairs++;
-    process->stray = facts->by_tag;
+    /* Of a parent that became a member while it was looked around, it is one by its lineage. */
+    process->stray = facts->by_tag && !process->parent;
     lives_drive(module, process, &seen);
-    if (facts->by_tag) /* a process is not freed by being seen */
+    if (process->stray) /* a process is not freed by being seen */
         escapees_count_stray(module, scope->block, +1);
 }
 

@@ -197,13 +197,20 @@ static void add(struct module *module, struct process *process, const struct lif
     free_children(module, process);
 }
 
-/* An end is told of before /proc shows it. */
-static void remember_end(struct module *module, const struct process *process)
+static void remember_end(struct module *module, uint32_t pid, uint64_t start_ticks,
+                         uint64_t ended_ns)
 {
-    size_t i = process->pid & (ENDS_KEPT - 1);
-    module->ends[i].pid = process->pid;
-    module->ends[i].start_ticks = process->start_ticks;
-    module->ends[i].ended_ns = process->ended_ns;
+    size_t i = pid & (ENDS_KEPT - 1);
+    module->ends[i].pid = pid;
+    module->ends[i].start_ticks = start_ticks;
+    module->ends[i].ended_ns = ended_ns;
+}
+
+void lives_end_unknown(struct module *module, const struct feed_event *event)
+{
+    if (event->start_ns)
+        remember_end(module, event->pid, proc_clock_ticks(&module->clock, event->start_ns),
+                     event->time_ns);
 }
 
 bool lives_told_dead(const struct module *module, uint32_t pid, uint64_t start_ticks)
@@ -310,7 +317,7 @@ static void tell(struct module *module, struct process *process, const struct li
         waits_look_soon(module); /* it may have left a sub-scope */
     }
     if (actions & LIFE_END) {
-        remember_end(module, process);
+        remember_end(module, process->pid, process->start_ticks, process->ended_ns);
         waits_count_end(module, process);
         publish_exited(module, process, input->by_scan);
     }

@@ -27,9 +27,11 @@ void lives_joined(struct module *module, const struct process_facts *facts);
 bool lives_is_in_block(struct module *module, const char *cgroup);
 bool lives_is_in_root(const struct process_facts *facts);
 
-/* True where the end of a member was told lately: /proc may show it as alive for a moment longer.
- */
+/* True where its end was told lately: /proc may show it as alive for a moment longer. */
 bool lives_told_dead(const struct module *module, uint32_t pid, uint64_t start_ticks);
+
+/* Somebody asked for it, or for an ancestor of it: it is where it belongs, however it was found. */
+void lives_no_stray(struct module *module, struct process *process);
 
 /* A scan did not find it, and it is no more. */
 void lives_missed(struct module *module, struct process *process);

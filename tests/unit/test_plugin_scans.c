@@ -124,12 +124,22 @@ Test(scans, a_scan_does_not_bring_back_who_has_exited)
     assert_story(bench, "added 1 a; exited 1 0");
 }
 
+/* Where its birth was lost, too. */
+Test(scans, a_scan_does_not_bring_in_who_has_exited_unseen)
+{
+    starts[1] = now();
+    shows(1, OUTSIDE, "");
+    exits(1, 0);
+    scan();
+    assert_story(bench, "");
+}
+
 Test(scans, a_scan_of_who_settles_tells_it)
 {
     born(1, OUTSIDE);
     shows(1, OUTSIDE, "found");
     scan();
-    assert_story(bench, "added 1 found by scan");
+    assert_story(bench, "added 1 found"); /* the feed told of it */
     execs(1, "next");
     assert_story(bench, "exec 1 next");
 }
