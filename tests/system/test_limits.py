@@ -235,6 +235,7 @@ class FewDescriptors(LimitsCase):
         block = self.block()
         odd = block.odd("hold")
         odd.until("ready")
+        block.watch.until(lambda: block.watch.named("process-added", odd.pid), "it has its descriptor")
         before = self.counters()
         made, sentence = self.fill()
         self.assert_names(sentence, "reserve-descriptors", "96", "128")

@@ -105,16 +105,24 @@ class _Registers(ctypes.Structure):
 SYS_DUP3, SYSCALL_INSTRUCTION = 292, 0x050f
 
 
+def _holds_waiting(stack: contextlib.ExitStack, pid: int, registers: _Registers) -> bool:
+    """Holds it for as long as the stack lasts, and not where it is not in a system call."""
+    with contextlib.ExitStack() as attempt:
+        attempt.enter_context(held(pid))
+        _ptrace(PTRACE_GETREGS, pid, None, ctypes.byref(registers))
+        if _ptrace(PTRACE_PEEKTEXT, pid, registers.rip - 2) & 0xffff != SYSCALL_INSTRUCTION:
+            return False
+        stack.enter_context(attempt.pop_all())
+        return True
+
+
 def _dup3_inside(pid: int, old: int, new: int) -> None:
-    """Has the first thread of a process, which waits in the kernel, call dup3."""
+    """Has the first thread of a process call dup3, as soon as it waits in the kernel."""
     before = _Registers()
-    with held(pid):
-        _ptrace(PTRACE_GETREGS, pid, None, ctypes.byref(before))
-        at = before.rip - 2
-        assert _ptrace(PTRACE_PEEKTEXT, pid, at) & 0xffff == SYSCALL_INSTRUCTION, \
-            "it does not wait in the kernel"
+    with contextlib.ExitStack() as stack:
+        programs.wait_for(lambda: _holds_waiting(stack, pid, before), "it waits in the kernel")
         call = _Registers.from_buffer_copy(before)
-        call.rip, call.orig_rax = at, 2 ** 64 - 1
+        call.rip, call.orig_rax = before.rip - 2, 2 ** 64 - 1
         call.rax, call.rdi, call.rsi, call.rdx = SYS_DUP3, old, new, os.O_CLOEXEC
         _ptrace(PTRACE_SETREGS, pid, None, ctypes.byref(call))
         _ptrace(PTRACE_SINGLESTEP, pid)
