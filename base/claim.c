@@ -48,17 +48,25 @@ static void begin(struct claim *claim)
     claim->late = 0;
 }
 
+/* A single halt, however much there is to read behind it, is one. */
+static void count(struct claim *claim, bool late, uint64_t now_ns)
+{
+    claim->counted_ns = now_ns;
+    if (late)
+        claim->late += LATE;
+    else if (claim->late > 0)
+        claim->late--;
+}
+
 void claim_update(struct claim *claim, uint64_t late_ns, uint64_t now_ns)
 {
     bool late = late_ns >= CLAIM_LATE_MS * NS_PER_MS;
     if (claim->boost == 0)
         return;
-    if (late) {
+    if (late)
         claim->until_ns = now_ns + CLAIM_STAY_S * NS_PER_SECOND;
-        claim->late += LATE;
-    } else if (claim->late > 0) {
-        claim->late--;
-    }
+    if (late_ns && now_ns - claim->counted_ns >= CLAIM_LATE_MS * NS_PER_MS)
+        count(claim, late, now_ns);
     if (claim->claims && now_ns >= claim->until_ns)
         claim_stop(claim);
     else if (!claim->claims && claim->late >= BEHIND)

@@ -24,10 +24,11 @@ enum {
 };
 
 struct claim {
-    int boost;         /* what is taken off the nice value; 0: it cannot be, or is not to be */
-    bool claims;       /* it is lower now */
-    int late;          /* how often it was recently: up by some if so, down by one if not */
-    uint64_t until_ns; /* CLOCK_BOOTTIME: and then no longer, unless it is late again */
+    int boost;           /* what is taken off the nice value; 0: it cannot be, or is not to be */
+    bool claims;         /* it is lower now */
+    int late;            /* how often it was recently: up by some if so, down by one if not */
+    uint64_t counted_ns; /* CLOCK_BOOTTIME: when it was counted last */
+    uint64_t until_ns;   /* CLOCK_BOOTTIME: and then no longer, unless it is late again */
 };
 
 /* `boost`: 0 to 20. */

@@ -188,6 +188,14 @@ static void refuse(struct assignment *assignment, const struct tracker_op *op)
     blocks_assigned(module, block);
 }
 
+static void claim_stray(struct module *module, const struct block *block,
+                        const struct process_facts *facts)
+{
+    struct process *process = registry_process(&module->registry, facts->pid);
+    if (process && process->block == block && lives_same(process, facts->stat.start_ticks))
+        lives_no_stray(module, process);
+}
+
 /* Who was moved is told here at the latest, whatever the feed sees; then the answer. */
 static void on_assigned(struct tracker_op *op, void *context)
 {
@@ -198,9 +206,7 @@ static void on_assigned(struct tracker_op *op, void *context)
         struct scope *scope = scope_of(module, assignment->block, op, facts);
         bool there = is_there(module, assignment, scope, facts);
         bool root = assignment->root && facts->pid == assignment->pid;
-        struct process *known = registry_process(&module->registry, facts->pid);
-        if (there && known)
-            lives_no_stray(module, known);
+        claim_stray(module, assignment->block, facts);
         if (there && !root)
             continue;
         assignment->moved += facts->moved && !there;

@@ -75,7 +75,7 @@ static void seen_again(struct module *module, struct process *process, struct sc
         if (root && !process->root)
             process->root = true, process->started = process->started_open = false;
         make_exact(module, process, facts);
-        /* The feed told of its birth: that a scan was faster with its facts repairs nothing. */
+        /* It was known: that a scan is faster with its facts repairs nothing. */
         struct life_news seen = from_facts(LIFE_SEEN, facts, false);
         lives_drive(module, process, &seen);
         return;

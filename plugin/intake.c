@@ -181,17 +181,20 @@ void intake_drain(struct module *module)
 
 void intake_drain_all(struct module *module)
 {
-    uint64_t now = boottime_ns();
+    /* Not what happens meanwhile: on a busy machine there is always more. A feed that finds ends by
+     * itself stamps them when it does. */
+    bool stamped = feed_traits(module->feed) & FEED_TELLS_BIRTHS;
+    uint64_t until = stamped ? boottime_ns() : UINT64_MAX;
     check(module);
-    /* Not what happens meanwhile: on a busy machine that would be for ever. */
-    for (int i = 0; i < DRAINS_MAX && drain(module) >= DRAIN && module->first_ns < now; i++)
+    for (int i = 0; i < DRAINS_MAX && drain(module) >= DRAIN && module->first_ns < until; i++)
         ;
 }
 
 void intake_drain_and_reap(struct module *module)
 {
+    workers_collect(module->workers);
     intake_drain_all(module);
-    workers_reap(module->workers);
+    workers_hand_out(module->workers);
 }
 
 static int on_feed(sd_event_source *source, int fd, uint32_t events, void *context)

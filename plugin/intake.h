@@ -17,13 +17,13 @@ int intake_open(struct module *module);
  * has more than one turn's share, only that: who asks for an end is not to wait for a storm's. */
 void intake_drain(struct module *module);
 
-/* Takes in all of it, and not only one turn's share: a scan that is told of next would otherwise
- * end who ended without the status that waits in the feed. Only a kernel that outruns us for long
- * leaves something. */
+/* Takes in all that happened up to now, and not only one turn's share: a scan that is told of next
+ * would otherwise end who ended without the status that waits in the feed. Only a kernel that
+ * outruns us for long leaves something. */
 void intake_drain_all(struct module *module);
 
-/* Takes in all of it, and then what the workers brought back: what happened before an answer is
- * taken in before it. Whoever gives something up for being late does this first. */
+/* Takes in all of it, and then what the workers had brought back before: what happened before an
+ * answer is taken in before it. Whoever gives something up for being late does this first. */
 void intake_drain_and_reap(struct module *module);
 
 /* Opens the feed anew, or another one that works, and looks at everything: where it died, or what

@@ -32,6 +32,7 @@ struct workers {
     pthread_cond_t urgency; /* the same, for the thread that takes urgent work alone */
     pthread_cond_t left;    /* the last thread has left; on CLOCK_MONOTONIC */
     struct jobs todo, urgent, finished;
+    struct jobs collected; /* the owner's */
     bool ending, joined;
     unsigned running; /* threads that have not left yet */
     struct worker worker[WORKERS_MAX];
@@ -125,6 +126,7 @@ int workers_new(struct workers **ret_workers, struct wps_error *error)
     STAILQ_INIT(&workers->todo);
     STAILQ_INIT(&workers->urgent);
     STAILQ_INIT(&workers->finished);
+    STAILQ_INIT(&workers->collected);
     pthread_mutex_init(&workers->mutex, NULL);
     pthread_cond_init(&workers->wake, NULL);
     pthread_cond_init(&workers->urgency, NULL);
@@ -167,23 +169,32 @@ void workers_submit(struct workers *workers, struct job *job)
         pthread_cond_signal(&workers->urgency);
 }
 
-unsigned workers_reap(struct workers *workers)
+void workers_collect(struct workers *workers)
 {
     eventfd_t count;
-    struct jobs finished = STAILQ_HEAD_INITIALIZER(finished);
-    struct job *job;
-    unsigned n = 0;
     pthread_mutex_lock(&workers->mutex);
     eventfd_read(workers->event, &count);
-    STAILQ_CONCAT(&finished, &workers->finished);
+    STAILQ_CONCAT(&workers->collected, &workers->finished);
     pthread_mutex_unlock(&workers->mutex);
-    while ((job = STAILQ_FIRST(&finished))) {
-        STAILQ_REMOVE_HEAD(&finished, link);
+}
+
+unsigned workers_hand_out(struct workers *workers)
+{
+    struct job *job;
+    unsigned n = 0;
+    while ((job = STAILQ_FIRST(&workers->collected))) {
+        STAILQ_REMOVE_HEAD(&workers->collected, link);
         workers->pending--;
         n++;
         job->done(job, job->context);
     }
     return n;
+}
+
+unsigned workers_reap(struct workers *workers)
+{
+    workers_collect(workers);
+    return workers_hand_out(workers);
 }
 
 bool workers_are_held_up(struct workers *workers)

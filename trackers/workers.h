@@ -21,7 +21,7 @@
  * and `done` it belongs to the workers; then it is the owner's again. */
 struct job {
     void (*run)(struct job *job);                 /* in a worker's thread */
-    void (*done)(struct job *job, void *context); /* in the owner's thread, from workers_reap */
+    void (*done)(struct job *job, void *context); /* in the owner's thread, from workers_hand_out */
     void *context;                                /* handed to done */
     bool urgent; /* it reads nothing that another process could hold up: it goes first */
     STAILQ_ENTRY(job) link;
@@ -38,14 +38,20 @@ enum {
 /* Starts the threads, with all signals blocked. -EAGAIN, -ENOMEM, -EMFILE with a sentence. */
 int workers_new(struct workers **ret_workers, struct wps_error *error);
 
-/* Readable while finished jobs wait for workers_reap. */
+/* Readable while finished jobs wait for workers_collect. */
 int workers_fd(const struct workers *workers);
 
 /* Once workers_destroy has joined the threads, a job is not run any more: only its `done` is
  * called. */
 void workers_submit(struct workers *workers, struct job *job);
 
-/* Calls `done` of each finished job; returns how many. */
+/* Takes aside the jobs that are finished now. What they saw had happened by then. */
+void workers_collect(struct workers *workers);
+
+/* Calls `done` of each that was taken aside; returns how many. */
+unsigned workers_hand_out(struct workers *workers);
+
+/* Both. */
 unsigned workers_reap(struct workers *workers);
 
 /* Looks whether all threads are held up while work waits, and then makes one more. To be called

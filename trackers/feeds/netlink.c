@@ -12,8 +12,8 @@
  * A subscription can end without a word: on the socket itself, and before Linux 6.6, where the
  * kernel only counted its listeners, by anybody's. So, when asked to check, the thread gives itself
  * the name that it has: the kernel puts that event into each listener's socket before the call
- * returns. While a socket stays full the kernel drops what comes and says so only once; so where
- * the event does not come it is made again when the socket is empty.
+ * returns. A socket that overflowed says so only once until it was read empty, whatever is dropped
+ * till then; so where the event does not come it is made again when the socket is empty.
  */
 
 #include <errno.h>
