@@ -80,6 +80,7 @@ static void take_out(struct module *module, struct stranger *stranger)
     struct relative *relative;
     while ((relative = LIST_FIRST(&stranger->relatives))) {
         LIST_REMOVE(relative, of_stranger);
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): who is in the list is in the table
         HASH_DEL(module->relatives, relative);
         free(relative);
     }
