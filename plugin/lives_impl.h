@@ -38,8 +38,9 @@ void lives_settle(struct module *module, struct process *process);
 /* Takes it out of the registry. `told`: its `added` was published. */
 void lives_forget(struct module *module, struct process *process, bool told);
 
-/* The end of one that is not known, its birth was lost, say: a scan that has seen it alive is not to bring it back, for it
- * is told of before /proc shows it. A feed that knows no starts tells of ends later than that. */
+/* The end of one that is not known, its birth was lost, say: a scan that has seen it alive is not
+ * to bring it back, for it is told of before /proc shows it. A feed that knows no starts tells of
+ * ends later than that. */
 void lives_end_unknown(struct module *module, const struct feed_event *event);
 
 /* lives_told_dead of one whose birth, or first event, is told only now. */

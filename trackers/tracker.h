@@ -184,8 +184,8 @@ struct tracker_op *tracker_op_new(struct tracker *tracker, enum tracker_op_kind 
                                   void (*done)(struct tracker_op *op, void *context),
                                   void *context);
 
-/* Hands it to a worker; `done` is called from workers_hand_out and frees it with tracker_op_free, or
- * submits it again. */
+/* Hands it to a worker; `done` is called from workers_hand_out and frees it with tracker_op_free,
+ * or submits it again. */
 void tracker_op_submit(struct workers *workers, struct tracker_op *op);
 
 /* Does it here and now, without a worker and without `done`: for beginnings. Returns its result. */
