@@ -187,6 +187,7 @@ def main() -> int:
         suite.run(result)
     finally:
         programs.kill_children()
+        importlib.import_module("blackbox.broker").destroy_all()
     counts = result.counts
     print(f"\n{counts['ok']} passed, {counts['FAILED']} failed, {counts['skipped']} skipped")
     return 1 if counts["FAILED"] else 0

@@ -19,6 +19,13 @@ from .wire import DEADLINE, Ask, NoReply, Subscriber
 from .watch import Watch
 
 _numbers = itertools.count(1)
+_standing: set[Broker] = set()  # whose files and cgroups are there
+
+
+def destroy_all() -> None:
+    """For a run that is broken off: unittest leaves out the clean-ups of the class then."""
+    for broker in list(_standing):
+        broker.destroy()
 
 
 class NotStarted(AssertionError):
@@ -56,6 +63,7 @@ class Broker:
         self._subscribers: list[Subscriber] = []
         self.control = Ask(self.endpoint("control"), "control", self.schemas)
         self.rpc = Ask(self.endpoint("rpc"), "rpc", self.schemas)
+        _standing.add(self)
 
     @staticmethod
     def _make_cgroup_root() -> pathlib.Path | None:
@@ -156,6 +164,7 @@ class Broker:
         if self.cgroup_root is not None and self.cgroup_root.exists():
             remove_cgroup(self.cgroup_root)
         shutil.rmtree(self.runtime, ignore_errors=True)
+        _standing.discard(self)
 
     def whole_log(self) -> str:
         """All that it logged."""
