@@ -5,7 +5,7 @@ The environment says with what: PROCTRACK_WPSD, PROCTRACK_SO, PROCTRACK_ODD, PRO
 PROCTRACK_EXPORTER, PROCTRACK_BIRTH_PROBE, PROCTRACK_FIRST_FORK, PROCTRACK_REFUSE, PROCTRACK_MANAGER,
 PROCTRACK_COUNT_HEAP, PROCTRACK_FAIL_ALLOC, PROCTRACK_DISTURB (binaries), PROCTRACK_SCHEMAS, PROCTRACK_PACKAGING
 (directories), PROCTRACK_FEED (bpf, netlink, poll; else the best), PROCTRACK_TRACKER (cgroup, lineage; else the best), PROCTRACK_UID (as root: run as this ordinary user), PROCTRACK_SLOW (how many times slower than
-an optimised build), PROCTRACK_SANITIZE (address, thread), PROCTRACK_CASE (only cases whose name has this
+an optimised build), PROCTRACK_PATIENCE (how many times slower than others the machine is: deadlines follow), PROCTRACK_SANITIZE (address, thread), PROCTRACK_CASE (only cases whose name has this
 word), PROCTRACK_LIMIT (seconds, after which the case that runs fails and the rest is left out).
 """
 
@@ -105,7 +105,8 @@ def end_in_time(result: Result) -> None:
         result.stop()
         raise TimeUp("the time limit of the suite")
     signal.signal(signal.SIGALRM, time_up)
-    signal.alarm(int(os.environ.get("PROCTRACK_LIMIT", "600")))
+    patience = min(2.0, float(os.environ.get("PROCTRACK_PATIENCE", "1")))
+    signal.alarm(int(patience * float(os.environ.get("PROCTRACK_LIMIT", "600"))))
 
 
 def end_tidily(number: int, frame: Any) -> None:

@@ -25,7 +25,7 @@ from unittest import SkipTest
 from blackbox import programs
 from blackbox.case import Block, SystemCase
 from blackbox.programs import Odd
-from blackbox.wire import DEADLINE
+from blackbox.wire import DEADLINE, GRACE_MS
 
 try:
     from prometheus_client.openmetrics import parser as openmetrics
@@ -250,7 +250,7 @@ class Acts(CommandCase):
         gentle, stubborn = self.block(), self.block()
         self.sleepers(gentle)
         stubborn.sh(f"trap '' TERM; {READY}; while :; do sleep 0.05; done").until("ready")
-        told = self.run_it("stop", "--grace", "300ms", gentle.id, stubborn.id)
+        told = self.run_it("stop", "--grace", f"{GRACE_MS}ms", gentle.id, stubborn.id)
         self.assertRegex(told, rf"(?m)^{gentle.id}: 3 ended, 0 killed, \d+\.\d\ds$")
         self.assertRegex(told, rf"(?m)^{stubborn.id}: \d+ ended, [1-9]\d* killed, \d+\.\d\ds$")
         self.assertIn("2 blocks: 2 stopped, 0 with processes left, 0 failed\n", told)

@@ -18,7 +18,7 @@ import zmq
 from blackbox import hanging, programs
 from blackbox.case import Block, SystemCase
 from blackbox.programs import Odd
-from blackbox.wire import DEADLINE, Ask, pack
+from blackbox.wire import DEADLINE, GRACE_MS, Ask, pack
 
 READY = "echo '{\"what\":\"ready\"}'"
 
@@ -70,9 +70,9 @@ class StopTree(EndsCase):
     def test_who_does_not_obey_is_killed_when_grace_is_over(self) -> None:
         block = self.block()
         (polite,), (stubborn,) = self.members(block, "hold"), self.members(block, "ignore-term")
-        reply = self.stop(block, grace_ms=200)
+        reply = self.stop(block, grace_ms=GRACE_MS)
         self.assertEqual((reply["exited"], reply["killed"], reply["survivors"]), (1, 1, []))
-        self.assertGreaterEqual(reply["elapsed_ms"], 200)
+        self.assertGreaterEqual(reply["elapsed_ms"], GRACE_MS)
         block.check_end(polite.pid, ("signal", signal.SIGTERM))
         block.check_end(stubborn.pid, ("signal", signal.SIGKILL))
 

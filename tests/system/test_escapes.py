@@ -14,7 +14,7 @@ from blackbox import hanging, programs
 from blackbox.broker import Broker, remove_cgroup
 from blackbox.case import Block, SystemCase, feed_wanted
 from blackbox.programs import Odd
-from blackbox.wire import DEADLINE
+from blackbox.wire import DEADLINE, GRACE_MS
 
 #: A shell that is ready, and then makes such children one by one.
 FORKS = "echo '{{\"what\":\"ready\"}}'; i=0; while [ $i -lt {n} ]; do sleep 1000 & i=$((i+1)); sleep 0.01; done; wait"
@@ -96,11 +96,11 @@ class Tagged(EscapeCase):
     def test_a_stop_ends_it_where_that_is_wanted(self) -> None:
         block = self.block()
         polite, stubborn = self.stray(block, "hold"), self.stray(block, "ignore-term")
-        reply = self.stop(block, grace_ms=300, include_escaped=True)
+        reply = self.stop(block, grace_ms=GRACE_MS, include_escaped=True)
         self.assertEqual(reply["survivors"], [])
         self.assertEqual(reply["exited"] + reply["killed"], 2)
         self.assertEqual(reply["killed"], 1)
-        self.assertGreaterEqual(reply["elapsed_ms"], 300)
+        self.assertGreaterEqual(reply["elapsed_ms"], GRACE_MS)
         self.assertEqual(polite.process.wait(DEADLINE), -signal.SIGTERM)
         self.assertEqual(stubborn.process.wait(DEADLINE), -signal.SIGKILL)
 

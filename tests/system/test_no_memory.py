@@ -33,7 +33,6 @@ from test_mirror import truth
 
 STEP = int(os.environ.get("PROCTRACK_ALLOC_STEP", "15"))
 SEED = int(os.environ.get("PROCTRACK_ALLOC_SEED", "0"))
-SLOW = float(os.environ.get("PROCTRACK_SLOW", "1"))
 LOST = "a reply is lost: no memory"
 MOST = 3000  # allocations of one moment
 
@@ -114,7 +113,7 @@ class Requests(MemoryCase):
         """What came of it, in a word."""
         lost = self.broker.log().count(LOST)
         try:
-            (self.control if service == "control" else self.broker.rpc).ask(command, data, timeout=5 * SLOW)
+            (self.control if service == "control" else self.broker.rpc).ask(command, data, timeout=DEADLINE / 3)
         except NoReply:
             if self.broker.log().count(LOST) == lost:
                 raise

@@ -15,7 +15,7 @@ from blackbox import programs
 from blackbox.broker import Broker
 from blackbox.case import SystemCase, feed_wanted
 from blackbox.programs import Odd
-from blackbox.wire import DEADLINE, SLOW
+from blackbox.wire import DEADLINE
 
 
 class SurvivingCase(SystemCase):
@@ -165,7 +165,7 @@ class Adoption(SurvivingCase):
         before = self.until_listed(broker, "kept", {kept.pid})
         keeper = self.keeper(broker)
         broker.process.send_signal(signal.SIGTERM)
-        self.assertEqual(broker.process.wait(30 * SLOW), 0)
+        self.assertEqual(broker.process.wait(2 * DEADLINE), 0)
         self.assertFalse(programs.is_running(keeper), "its keeper is left")
         self.until_gone(killed.pid)
         self.assert_running(kept.pid)
@@ -187,7 +187,7 @@ class Adoption(SurvivingCase):
         broker.start()
         self.until_listed(broker, "kept", {kept.pid})
         broker.process.send_signal(signal.SIGTERM)
-        self.assertEqual(broker.process.wait(30 * SLOW), 0)
+        self.assertEqual(broker.process.wait(2 * DEADLINE), 0)
         self.until_gone(killed.pid, unsaid.pid)
         self.assert_running(kept.pid)
         broker.start()
@@ -200,7 +200,7 @@ class Adoption(SurvivingCase):
 class Expiry(SurvivingCase):
     """Adopted blocks that nobody wants, and those that somebody does."""
 
-    expire_ms = int(1500 * SLOW)
+    expire_ms = int(100 * DEADLINE)
 
     def test_only_adopted_blocks_that_are_empty_and_that_nobody_ensures_expire(self) -> None:
         broker = self.own_broker(adopt_expire_ms=self.expire_ms)
@@ -348,7 +348,7 @@ class OnCrash(SurvivingCase):
         broker = self.own_broker()
         kept = self.member(broker, "kept", on_exit="keep", on_crash="kill")
         broker.process.send_signal(signal.SIGTERM)
-        self.assertEqual(broker.process.wait(30 * SLOW), 0)
+        self.assertEqual(broker.process.wait(2 * DEADLINE), 0)
         broker.start()
         self.until_listed(broker, "kept", {kept.pid})
         self.crash(broker)
@@ -513,7 +513,7 @@ class Keeper(SurvivingCase):
         kept = self.member(broker, "kept", on_exit="keep", on_crash="kill")
         keeper = self.keeper(broker)
         os.killpg(broker.pid, signal.SIGTERM)
-        self.assertEqual(broker.process.wait(30 * SLOW), 0)
+        self.assertEqual(broker.process.wait(2 * DEADLINE), 0)
         self.until_gone(keeper)
         self.assert_running(kept.pid)
         broker.start()

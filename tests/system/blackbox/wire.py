@@ -15,10 +15,14 @@ import zmq
 
 from .schemas import Schemas
 
-#: How many times slower than an optimised build the broker is: deadlines follow it.
+#: How many times slower than an optimised build the broker is: deadlines follow it, and how much is done.
 SLOW = float(os.environ.get("PROCTRACK_SLOW", "1"))
+#: How many times longer than on most machines things take on this one: deadlines follow it alone.
+PATIENCE = float(os.environ.get("PROCTRACK_PATIENCE", "1"))
 #: Nothing that is expected may take longer than so many seconds.
-DEADLINE = 15.0 * SLOW
+DEADLINE = 15.0 * SLOW * PATIENCE
+#: A grace that whoever obeys does not use up, milliseconds.
+GRACE_MS = int(20 * DEADLINE)
 
 
 class Refused(Exception):
