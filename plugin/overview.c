@@ -146,32 +146,41 @@ static void free_use(struct use *use)
     free(use);
 }
 
-/* Null: out of memory. */
-static struct use *make_use(struct module *module)
+/* False: out of memory. */
+static bool name_all(struct use *use, const struct registry *registry)
 {
     struct block *block, *next_block;
     struct process *process, *next;
+    use->members = calloc(registry_n_processes(registry) + 1, sizeof *use->members);
+    use->blocks = calloc(registry_n_blocks(registry) + 1, sizeof *use->blocks);
+    if (!use->members || !use->blocks)
+        return false;
+    HASH_ITER (by_pid, registry->processes, process, next) {
+        struct member_use *member = &use->members[use->n_members++];
+        member->pid = process->pid;
+        HASH_ADD(hh, use->index, pid, sizeof member->pid, member);
+    }
+    HASH_ITER (by_id, registry->blocks, block, next_block) {
+        struct block_use *of = &use->blocks[use->n_blocks++];
+        strcpy(of->id, block->id);
+        of->life = block->life;
+        HASH_ADD(hh, use->blocks_index, life, sizeof of->life, of);
+    }
+    return HASH_COUNT(use->index) == use->n_members &&
+           HASH_COUNT(use->blocks_index) == use->n_blocks;
+}
+
+/* Null: out of memory. */
+static struct use *make_use(struct module *module)
+{
     struct use *use = calloc(1, sizeof *use);
     if (!use)
         return NULL;
     TAILQ_INIT(&use->asks);
     use->tracker = module->tracker;
-    use->members = calloc(registry_n_processes(&module->registry) + 1, sizeof *use->members);
-    use->blocks = calloc(registry_n_blocks(&module->registry) + 1, sizeof *use->blocks);
-    if (!use->members || !use->blocks) {
+    if (!name_all(use, &module->registry)) {
         free_use(use);
         return NULL;
-    }
-    HASH_ITER (by_pid, module->registry.processes, process, next) {
-        struct member_use *member = &use->members[use->n_members++];
-        member->pid = process->pid;
-        HASH_ADD(hh, use->index, pid, sizeof member->pid, member);
-    }
-    HASH_ITER (by_id, module->registry.blocks, block, next_block) {
-        struct block_use *of = &use->blocks[use->n_blocks++];
-        strcpy(of->id, block->id);
-        of->life = block->life;
-        HASH_ADD(hh, use->blocks_index, life, sizeof of->life, of);
     }
     return use;
 }
