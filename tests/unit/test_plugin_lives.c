@@ -346,6 +346,21 @@ Test(lives, a_move_to_another_block_is_an_escape_and_a_birth)
                         "two:added 1 wanderer; two:exited 1 0");
 }
 
+Test(lives, a_move_that_is_told_behind_the_end_brings_nobody_back)
+{
+    born(1, OUTSIDE);
+    execs(1, "wanderer");
+    exits(1, 0);
+    moves(1, TWO, TWO_MAIN, "/root/b-two/s-main");
+    starts[2] = now();
+    shows_zombie(2, OUTSIDE, 1);
+    exits(2, 0); /* of nobody that is known: it came, and its end is told first */
+    moves(2, ONE, ONE_MAIN, "/root/b-one/s-main");
+    bench_settle(bench);
+    bench_answer(bench);
+    assert_story(bench, "added 1 wanderer; exited 1 0");
+}
+
 Test(lives, a_move_to_another_block_keeps_the_command)
 {
     born(1, OUTSIDE);

@@ -3,6 +3,7 @@
 /* Lives under a feed that tells of threads and not of places: counting, looking up where somebody
  * is, and those who come in by themselves. */
 
+#include "plugin/lives.h"
 #include "plugin/scan.h"
 #include "plugin/strangers.h"
 #include "test_plugin_people.h"
@@ -228,6 +229,56 @@ Test(netlink_lives, of_many_strangers_some_are_asked_about_at_a_time)
         bench_answer(bench);
     cr_assert_eq(bench_count(bench, "added"), STRANGERS);
     cr_assert_null(bench->module.strangers);
+}
+
+/* In a storm questions wait until all that is there is taken in: who is reaped by then is not asked
+ * about, and what it did is taken in as the worker that finds nobody would have it. */
+Test(netlink_lives, a_stranger_that_is_reaped_before_it_is_asked_about_costs_no_question)
+{
+    struct module *module = &bench->module;
+    module->gather.saturated = true;
+    module->gather.rate = 0;
+    starts[1] = starts[2] = now();
+    struct feed_event exec = event_of(FEED_EXEC, 1, 0, 0);
+    struct feed_event other = event_of(FEED_EXEC, 2, 0, 0);
+    struct feed_event end = event_of(FEED_THREAD_EXIT, 1, 0, 0);
+    end.tid = end.pid;
+    end.has_status = true;
+    shows(2, OUTSIDE, "stays");
+    lives_take(module, &exec);
+    lives_take(module, &other);
+    lives_take(module, &end);
+    cr_assert(strangers_has(module, pid_of(1)) && strangers_has(module, pid_of(2)));
+    bench_drain(bench);
+    cr_assert_not(strangers_has(module, pid_of(1)));
+    cr_assert_eq(workers_pending(module->workers), 1, "who stays is asked about alone");
+    bench_answer(bench);
+    assert_story(bench, "added 2 stays");
+}
+
+/* A machine full of others' processes: a scan finds the members among them, one scan a second. */
+Test(netlink_lives, for_strangers_that_are_too_many_one_scan_a_second_stands)
+{
+    enum { STRANGERS_MAX = 4096 };
+    struct module *module = &bench->module;
+    for (unsigned i = 1; i <= STRANGERS_MAX; i++)
+        strangers_ask(module, pid_of(i), false);
+    cr_assert_eq(module->counters.limits_hit, 0);
+    cr_assert_eq(module->next_wide_scan_ns, UINT64_MAX);
+    uint64_t before = monotonic_ns();
+    strangers_ask(module, pid_of(STRANGERS_MAX + 1), false);
+    uint64_t due = module->next_wide_scan_ns;
+    cr_assert(strangers_has(module, pid_of(STRANGERS_MAX)));
+    cr_assert_eq(module->counters.limits_hit, 1);
+    cr_assert_geq(due, before + NS_PER_SECOND);
+    cr_assert_leq(due, monotonic_ns() + NS_PER_SECOND);
+    strangers_ask(module, pid_of(STRANGERS_MAX + 2), false);
+    cr_assert_eq(module->counters.limits_hit, 2);
+    cr_assert_eq(module->next_wide_scan_ns, due, "the next one does not put it off");
+    cr_assert_not(strangers_has(module, pid_of(STRANGERS_MAX + 1)));
+    bench_answer(bench);
+    cr_assert_null(module->strangers);
+    module->next_wide_scan_ns = UINT64_MAX;
 }
 
 /* It joined without an exec, so nothing was told of it; then it made a child. */

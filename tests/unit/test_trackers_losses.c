@@ -96,6 +96,18 @@ FOR_FEEDS_THAT_SEE_BIRTHS(after_a_loss_the_feed_goes_on)
     skip("this machine is too busy: a ring of 64 KiB lost something each time");
 }
 
+/* A socket that overflowed says so once, and drops all that comes until it was read empty: what the
+ * check of the subscription waits for, too. */
+Test(feed_netlink, a_check_whose_event_is_dropped_is_made_again, .fini = close_all, .timeout = 120)
+{
+    open_feed("netlink", 256);
+    storm();
+    cr_assert_gt(feed_drain(feed, 1, ignore, NULL), 0);
+    cr_assert_gt(feed_lost(feed), 0, "there was room for all of it");
+    feed_check(feed);
+    drain_one(feed);
+}
+
 /* Two readers of the same: what the one with the small ring got and what it says to have lost is
  * what the other one got. Others live on this machine too; so the other one is asked before and
  * behind. */
