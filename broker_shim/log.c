@@ -25,7 +25,8 @@ enum {
 static _Atomic int current_level = WPS_LOG_INFO;
 static _Atomic int current_format = LOG_FORMAT_TEXT;
 static _Atomic uint64_t lines_lost;
-static uint64_t lines_lost_told; /* under write_lock */
+static uint64_t lines_lost_told; /* under write_lock, as the next */
+static bool is_cut;              /* the last write ended within its line: the disk was full */
 static pthread_mutex_t write_lock = PTHREAD_MUTEX_INITIALIZER;
 
 struct line {
@@ -145,7 +146,11 @@ static bool line_write(const struct line *line)
     struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
     if (poll(&out, 1, 0) != 1 || !(out.revents & POLLOUT))
         return false;
-    return write(STDERR_FILENO, line->bytes, line->size) == (ssize_t)line->size;
+    if (is_cut && write(STDERR_FILENO, "\n", 1) != 1)
+        return false;
+    ssize_t n = write(STDERR_FILENO, line->bytes, line->size);
+    is_cut = n > 0 && n < (ssize_t)line->size;
+    return n == (ssize_t)line->size;
 }
 
 /* Call with write_lock held. */

@@ -18,6 +18,7 @@ int signals_open(int *ret_fd, struct wps_error *error)
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         sigaddset(&set, known[i]);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a log that may not grow is one that takes no more */
     int result = -pthread_sigmask(SIG_BLOCK, &set, NULL);
     int fd = result < 0 ? -1 : signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (fd < 0)

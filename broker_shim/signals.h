@@ -3,7 +3,7 @@
 #define BROKER_SIGNALS_H
 
 /* Signals as something to read: SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 come through a
- * descriptor, SIGPIPE is ignored. */
+ * descriptor, SIGPIPE and SIGXFSZ are ignored. */
 
 #include "base/error.h"
 

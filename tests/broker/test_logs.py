@@ -4,13 +4,15 @@
 import fcntl
 import json
 import os
+import pathlib
+import resource
 import signal
 import subprocess
 import unittest
 
 import zmq
 
-from wpsd import WPSD, BrokerTest, fixture
+from wpsd import DEADLINE, WPSD, BrokerTest, fixture
 
 
 class Logs(BrokerTest):
@@ -86,6 +88,31 @@ class Logs(BrokerTest):
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(20), 0)
         self.assertRegex(os.read(reader, 65536).decode(), r"\d+ log lines were lost here")
+
+    def test_a_line_that_found_no_room_does_not_run_into_the_next(self):
+        """A file that may not grow stands for a disk that is full: it takes the half of a line, and then nothing."""
+        path = os.path.join(self.home, "log")
+        with open(path, "wb") as log:
+            process = subprocess.Popen([WPSD], env=dict(os.environ, WPS_RUNTIME_DIR=self.runtime), stderr=log)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.client = self.connect(zmq.REQ, f"ipc://{self.runtime}/rpc")
+        self.ask_ok("brokerinfo")
+        _, most = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (os.path.getsize(path) + 10, most))
+        for lost in (1, 2):
+            process.send_signal(signal.SIGUSR1)
+            self.wait_counter("log_lines_lost", lost)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, most))
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(DEADLINE), 0)
+        lines = pathlib.Path(path).read_text().splitlines()
+        cut = [number for number, line in enumerate(lines) if len(line) == 10]
+        self.assertEqual(len(cut), 1, lines)
+        del lines[cut[0]]
+        for line in lines:
+            self.assertRegex(line, self.TEXT)
+        self.assertRegex(lines[cut[0]], r"[2-9] log lines were lost here")
 
 
 if __name__ == "__main__":
