@@ -17,7 +17,11 @@
 #include "trackers/probe.h"
 #include "trackers/procfs.h"
 
-enum { TRIAL_MS = 5000 }; /* commonly it takes one or two; a busy machine may be late */
+enum {
+    TRIAL_MS = 5000, /* commonly it takes one or two; a busy machine may be late */
+    LOSS_MS = 100,   /* behind a loss: it may be what was lost */
+    TRIALS = 5,      /* where something was lost in each: that says nothing of the feed */
+};
 
 static const struct feed_class *const classes[] = {
 #ifdef HAVE_FEED_BPF
@@ -62,10 +66,22 @@ static void trial_sink(void *context, const struct feed_event *event)
     }
 }
 
+static int trial_fail(const struct trial *trial, bool lost, struct wps_error *error)
+{
+    const char *what = trial->ended ? "birth" : "end";
+    if (lost)
+        return wps_error_set(error, -EAGAIN,
+                             "events were lost while it was tried, the %s of a trial child among "
+                             "them: the machine is too busy",
+                             what);
+    return wps_error_set(error, -ENODATA, "the %s of a trial child was not seen in %d ms", what,
+                         TRIAL_MS);
+}
+
 static int trial_wait(struct feed *feed, struct trial *trial, struct wps_error *error)
 {
-    uint64_t deadline = boottime_ns() + TRIAL_MS * UINT64_C(1000000);
-    bool births = feed->class->traits & FEED_TELLS_BIRTHS;
+    uint64_t deadline = boottime_ns() + TRIAL_MS * UINT64_C(1000000), lost = feed->lost;
+    bool births = feed->class->traits & FEED_TELLS_BIRTHS, has_lost = false;
     for (;;) {
         int r = feed_drain(feed, 4096, trial_sink, trial);
         if (r < 0)
@@ -73,9 +89,12 @@ static int trial_wait(struct feed *feed, struct trial *trial, struct wps_error *
         if (trial->ended && (trial->born || !births))
             break;
         uint64_t now = boottime_ns();
+        if (feed->lost != lost && !has_lost) {
+            has_lost = true;
+            deadline = now + LOSS_MS * UINT64_C(1000000);
+        }
         if (now >= deadline)
-            return wps_error_set(error, -ENODATA, "the %s of a trial child was not seen in %d ms",
-                                 trial->ended ? "birth" : "end", TRIAL_MS);
+            return trial_fail(trial, has_lost, error);
         struct pollfd pollfd = {.fd = feed->fd, .events = POLLIN};
         poll(&pollfd, 1, (int)((deadline - now) / 1000000) + 1);
     }
@@ -139,6 +158,15 @@ static int trial_in_root(struct feed *feed, const struct feed_options *options,
     return r;
 }
 
+static int try_out(struct feed *feed, const struct feed_options *options, struct wps_error *error)
+{
+    int r = -EAGAIN;
+    for (int i = 0; r == -EAGAIN && i < TRIALS; i++)
+        r = options->root_fd >= 0 ? trial_in_root(feed, options, error)
+                                  : trial_run(feed, -1, NULL, error);
+    return r;
+}
+
 /* ---- the interface ---- */
 
 int feed_open(const char *name, const struct feed_options *options, struct feed **ret_feed,
@@ -156,11 +184,8 @@ int feed_open(const char *name, const struct feed_options *options, struct feed 
     int r = class->open(options, &feed, error);
     if (r < 0)
         return r;
-    if (!ours)
-        r = 0; /* no tracker works either: there is nobody to watch, nor a child to try it on */
-    else
-        r = options->root_fd >= 0 ? trial_in_root(feed, options, error)
-                                  : trial_run(feed, -1, NULL, error);
+    if (ours) /* else no tracker works: there is nobody to watch, nor a child to try it on */
+        r = try_out(feed, options, error);
     if (r < 0) {
         feed_close(&feed);
         return r;

@@ -89,9 +89,10 @@ struct feed;
 const char *const *feed_names(void);
 
 /* Opens a feed and tries it for real: subscribes, makes a child (without SIGCHLD to the process)
- * and sees its birth and end arrive. Takes up to a second: call it from a thread that may wait.
- * -ENOSYS: not built in; -EPERM and others: does not work here; the sentence says why and what to
- * do. On success the caller owns `*ret_feed`. */
+ * and sees its birth and end arrive; once more where events were lost meanwhile, for that says
+ * nothing of the feed. Takes up to a second: call it from a thread that may wait.
+ * -ENOSYS: not built in; -EAGAIN: something was lost at each try; -EPERM and others: does not work
+ * here; the sentence says why and what to do. On success the caller owns `*ret_feed`. */
 int feed_open(const char *name, const struct feed_options *options, struct feed **ret_feed,
               struct wps_error *error);
 
