@@ -94,9 +94,9 @@ class Interrupted(Fault):
 
     def do(self) -> None:
         self.before = self.handled()
-        self.sender = subprocess.Popen(
+        self.sender = programs.spawn(
             [sys.executable, "-c", SENDER, str(self.world.broker.pid), str(signal.SIGRTMIN + 7)],
-            stdin=subprocess.PIPE, preexec_fn=programs.die_with_parent)  # noqa: PLW1509
+            stdin=subprocess.PIPE)
         self.world._helpers = {self.sender.pid}
         programs.wait_for(lambda: self.handled() > self.before + 500, "signals are handled")
 

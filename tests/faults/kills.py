@@ -122,8 +122,7 @@ class ClientsKilled(Fault):
 
     def do(self) -> None:
         requests, endpoint = self.world.counter("requests"), self.world.broker.endpoint
-        crowd = [subprocess.Popen([sys.executable, "-c", CLIENT, kind, endpoint(kind)],
-                                  stdout=subprocess.PIPE, preexec_fn=programs.die_with_parent)  # noqa: PLW1509
+        crowd = [programs.spawn([sys.executable, "-c", CLIENT, kind, endpoint(kind)], stdout=subprocess.PIPE)
                  for kind in ("control", "events", "rpc") * (CROWD // 3)]
         self.world._helpers = {client.pid for client in crowd}
         try:

@@ -150,6 +150,7 @@ def run_as_user(uid: int) -> int:
                 continue
             environment[f"PROCTRACK_{name}"] = f"{directory}/{source.name}"
             (shutil.copytree if source.is_dir() else shutil.copy2)(source, directory + "/" + source.name)
+        shutil.copy2(pathlib.Path(os.environ["PROCTRACK_WPSD"]).with_name("launch"), directory)
         shutil.copytree(HERE, f"{directory}/system")
         os.mkdir(f"{directory}/tmp", 0o700)
         os.chown(f"{directory}/tmp", uid, uid)

@@ -38,10 +38,10 @@ class Exporter:
     """One at work."""
 
     def __init__(self, case: CommandCase, *words: object, **environment: str) -> None:
-        self.process = subprocess.Popen(
+        self.process = programs.spawn(
             command("exporter", "--listen", "127.0.0.1:0", "--json", *words), text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=case.environment(**environment), preexec_fn=programs.die_with_parent)
+            env=case.environment(**environment))
         case.addCleanup(self._end, case)
         ready, _, _ = select.select([self.process.stdout], [], [], DEADLINE)
         assert ready, "it does not say where it serves"

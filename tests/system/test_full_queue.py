@@ -147,9 +147,8 @@ class Deaf(Readers):
     wpsd = {"subscriber-queue": 2000}
 
     def deaf(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen([sys.executable, "-c", DEAF, self.broker.endpoint("events")],
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                   preexec_fn=programs.die_with_parent)  # noqa: PLW1509
+        process = programs.spawn([sys.executable, "-c", DEAF, self.broker.endpoint("events")],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.stdin.close)
         os.set_blocking(process.stdout.fileno(), False)

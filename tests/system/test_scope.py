@@ -36,8 +36,8 @@ class ScopeCase(RightsCase):
         self.bus = self.home / "tmp/bus"
 
     def manager(self, mode: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen([os.environ["PROCTRACK_MANAGER"], self.bus, mode, self.managed], text=True,
-                                   stdout=subprocess.PIPE, preexec_fn=programs.die_with_parent)  # noqa: PLW1509
+        process = programs.spawn([os.environ["PROCTRACK_MANAGER"], self.bus, mode, self.managed], text=True,
+                                 stdout=subprocess.PIPE)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)

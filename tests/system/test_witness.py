@@ -62,9 +62,8 @@ class Forkstat:
 
     def __init__(self) -> None:
         self._file = tempfile.NamedTemporaryFile(prefix="forkstat-")
-        self._process = subprocess.Popen(["forkstat", "-c", "-r", "-l", "-e", "fork,exec,exit"],
-                                         stdout=self._file, stderr=subprocess.STDOUT,
-                                         preexec_fn=programs.die_with_parent)  # noqa: PLW1509
+        self._process = programs.spawn(["forkstat", "-c", "-r", "-l", "-e", "fork,exec,exit"],
+                                       stdout=self._file, stderr=subprocess.STDOUT)
         self.mark()
 
     def lines(self) -> list[tuple[str, int, str]]:

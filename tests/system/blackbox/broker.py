@@ -91,12 +91,10 @@ class Broker:
         if os.environ.get("PROCTRACK_SANITIZE") == "thread" and shutil.which("setarch"):
             command = ["setarch", "-R", *command]  # fails at random where addresses are too random
         command = [*self._before, *command]
-        environment = os.environ | self._environment | {"WPS_RUNTIME_DIR": str(self.runtime)}
         with open(self._log, "ab") as log:
-            self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log,
-                                            start_new_session=self.own_session,
-                                            preexec_fn=programs.die_with_parent)  # noqa: PLW1509
+            self.process = programs.spawn(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                          environment=self._environment | {"WPS_RUNTIME_DIR": str(self.runtime)},
+                                          start_new_session=self.own_session)
         self._wait_until_it_serves()
 
     def _wait_until_it_serves(self) -> None:

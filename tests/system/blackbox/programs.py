@@ -17,6 +17,9 @@ from typing import Any, Callable
 
 from .wire import DEADLINE
 
+#: tests/programs/launch.c, which is built beside the broker.
+LAUNCH = str(pathlib.Path(os.environ.get("PROCTRACK_WPSD", "wpsd")).with_name("launch"))
+
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -182,14 +185,22 @@ def wait_for(reached: Callable[[], Any], what: str, timeout: float = DEADLINE) -
 
 def spawn(argv: list[str], procs_path: str | None = None, cwd: str | None = None,
           environment: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[bytes]:
-    """Starts a program; with `procs_path` it is born in that scope."""
-    def before_exec() -> None:
-        die_with_parent()
-        if procs_path is not None:
-            with open(procs_path, "w", encoding="ascii") as file:
-                file.write("0")
-    return subprocess.Popen(argv, preexec_fn=before_exec, cwd=cwd,  # noqa: PLW1509
-                            env=os.environ | (environment or {}), **options)
+    """Starts a program that is killed when we end; with `procs_path` it is born in that scope. It runs when this
+    returns: an OSError where it cannot."""
+    joins = ["-j", procs_path] if procs_path is not None else []
+    adds = [word for item in (environment or {}).items() for word in ("-e", "=".join(item))]
+    runs, told = os.pipe()
+    try:
+        process = subprocess.Popen([LAUNCH, str(told), *joins, *adds, "--", *argv], cwd=cwd, pass_fds=(told,),
+                                   **options)
+    finally:
+        os.close(told)
+        with open(runs, "rb") as file:
+            error = file.read()
+    if error:
+        process.wait()
+        raise OSError(int(error), os.strerror(int(error)), argv[0])
+    return process
 
 
 class Odd:

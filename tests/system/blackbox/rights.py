@@ -45,6 +45,7 @@ class RightsCase(unittest.TestCase):
             if source.exists():
                 copy = shutil.copytree if source.is_dir() else shutil.copy2
                 cls.environment[f"PROCTRACK_{name}"] = str(copy(source, cls.home / source.name))
+        shutil.copy2(programs.LAUNCH, cls.home)
         shutil.copytree(SYSTEM, cls.home / "system", ignore=shutil.ignore_patterns("__pycache__"))
         keeper = pathlib.Path(os.environ["PROCTRACK_SO"]).parent / "proctrack-keeper"
         if keeper.exists():
