@@ -11,9 +11,10 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "plugin/intake.h"
 #include "plugin/escapees.h"
+#include "plugin/intake.h"
 #include "plugin/lives.h"
+#include "plugin/outside_hits.h"
 #include "plugin/snapshot.h"
 #include "trackers/outside.h"
 
@@ -23,7 +24,6 @@ enum {
     LATE_MS = 500,      /* a look that reads no process in so long is held up */
     FIRST_MS = 4000,    /* and before the first: it has its turn, and looks who is there */
     LATE_LOOKS_MAX = 3, /* of one search; then what is known has to do */
-    HITS_MAX = 65536,   /* that are counted */
 };
 
 #define NEVER UINT64_MAX
@@ -44,9 +44,7 @@ struct outside {
     size_t n_known;
     struct outside_found *found; /* by the last look, by pid */
     size_t n_found;
-    struct outside_life *hits; /* who got the signal and is not counted yet, by pid */
-    size_t n_hits;
-    uint64_t exited, killed;
+    struct outside_hits hits;
     struct command **commands; /* that survivors show */
     size_t n_commands;
 
@@ -105,61 +103,11 @@ static void free_found(struct outside *outside)
     outside->n_found = 0;
 }
 
-static bool is_found(const struct outside *outside, uint32_t pid, uint64_t start_ticks)
-{
-    for (size_t low = 0, high = outside->n_found; low < high;) {
-        size_t middle = (low + high) / 2;
-        const struct process_facts *facts = &outside->found[middle].facts;
-        if (facts->pid == pid)
-            return facts->stat.start_ticks == start_ticks;
-        if (facts->pid < pid)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return false;
-}
-
 /* One that was put into a block is there and did not end. */
-static bool is_member(const struct module *module, const struct outside_life *life)
+static bool is_member(const struct module *module, uint32_t pid, uint64_t start_ticks)
 {
-    const struct process *process = registry_process(&module->registry, life->pid);
-    return process && lives_same(process, life->start_ticks);
-}
-
-static void count_gone(struct outside *outside)
-{
-    size_t left = 0;
-    for (size_t i = 0; i < outside->n_hits; i++) {
-        const struct outside_life *hit = &outside->hits[i];
-        if (is_found(outside, hit->pid, hit->start_ticks))
-            outside->hits[left++] = *hit;
-        else if (!is_member(outside->module, hit))
-            *(outside->kills ? &outside->killed : &outside->exited) += 1;
-    }
-    outside->n_hits = left;
-}
-
-/* True where somebody was found who had not got a signal yet. */
-static bool add_hits(struct outside *outside)
-{
-    const size_t before = outside->n_hits;
-    struct outside_life *hits =
-        realloc(outside->hits, (before + outside->n_found + 1) * sizeof *hits);
-    if (!hits) {
-        outside->module->counters.out_of_memory++;
-        return true;
-    }
-    outside->hits = hits;
-    for (size_t i = 0; i < outside->n_found && outside->n_hits < HITS_MAX; i++) {
-        const struct process_facts *facts = &outside->found[i].facts;
-        if (outside->found[i].signalled == 1 &&
-            !outside_has(hits, before, facts->pid, facts->stat.start_ticks))
-            hits[outside->n_hits++] = (struct outside_life){facts->pid, facts->stat.start_ticks};
-    }
-    bool added = outside->n_hits > before;
-    outside_sort(hits, outside->n_hits);
-    return added;
+    const struct process *process = registry_process(&module->registry, pid);
+    return process && lives_same(process, start_ticks);
 }
 
 /* While somebody is there it is looked again: soon, where what is there is new. */
@@ -183,8 +131,8 @@ static void take(struct outside *outside, struct outside_wish *wish)
     outside->n_found = wish->n_found;
     wish->n_found = 0;
     outside->has_looked = true;
-    count_gone(outside);
-    bool new = add_hits(outside);
+    bool new = outside_hits_look(&outside->hits, outside->module, outside->found, outside->n_found,
+                                 outside->kills);
     outside->is_over = outside->begun_last && (!outside->signal || outside->n_found == 0);
     plan(outside, new);
 }
@@ -272,8 +220,8 @@ static int add_wish(struct pass *pass, struct outside *outside)
         return -ENOMEM;
     if (outside->kills)
         return 0; /* as often as it takes */
-    wish->done = copy(outside->hits, outside->n_hits, sizeof *wish->done);
-    wish->n_done = wish->done ? outside->n_hits : 0;
+    wish->done = copy(outside->hits.lives, outside->hits.n, sizeof *wish->done);
+    wish->n_done = wish->done ? outside->hits.n : 0;
     return wish->done ? 0 : -ENOMEM;
 }
 
@@ -469,28 +417,15 @@ void outside_part(struct outside *outside, const struct block *block)
         outside->module->counters.out_of_memory++;
 }
 
-static bool is_gone(const struct outside_life *life)
-{
-    struct proc_stat stat;
-    int r = proc_stat_read(&stat, life->pid);
-    if (r < 0)
-        return r == -ESRCH; /* one that cannot be read now has not ended for that */
-    return stat.start_ticks != life->start_ticks || proc_has_ended(&stat);
-}
-
-/* Those that ended since the last look are counted too, unless they are very many. */
 void outside_count(const struct outside *outside, uint64_t *exited, uint64_t *killed)
 {
-    uint64_t *now = outside->kills ? killed : exited;
-    *exited += outside->exited;
-    *killed += outside->killed;
-    for (size_t i = 0; i < outside->n_hits && i < OUTSIDE_TOLD_MAX; i++)
-        *now += is_gone(&outside->hits[i]);
+    outside_hits_count(&outside->hits, outside->kills, exited, killed);
 }
 
-bool outside_counts(const struct outside *outside, uint32_t pid, uint64_t start_ticks)
+bool outside_counts(struct outside *outside, uint32_t pid, uint64_t start_ticks)
 {
-    return outside_has(outside->hits, outside->n_hits, pid, start_ticks);
+    return outside->signal &&
+           outside_hits_take_end(&outside->hits, outside->module, pid, start_ticks);
 }
 
 static void free_commands(struct outside *outside)
@@ -515,7 +450,7 @@ void outside_end(struct outside **outside_p)
     free_commands(outside);
     free_found(outside);
     free(outside->known);
-    free(outside->hits);
+    outside_hits_clear(&outside->hits);
     free(outside);
 }
 
@@ -572,9 +507,9 @@ int outside_add_survivors(struct outside *outside, struct survivor **survivors_p
             fill(outside, survivor, facts->pid, facts->stat.start_ticks, facts);
         } else {
             const struct outside_known *known = &outside->known[i - found];
-            if (!is_found(outside, known->pid, known->start_ticks) &&
-                !is_member(outside->module,
-                           &(struct outside_life){known->pid, known->start_ticks}) &&
+            if (!outside_found_has(outside->found, outside->n_found, known->pid,
+                                   known->start_ticks) &&
+                !is_member(outside->module, known->pid, known->start_ticks) &&
                 (!outside->scope[0] ||
                  subscope_covers(text_of(outside->scope), text_of(known->scope))))
                 fill(outside, survivor, known->pid, known->start_ticks, NULL);

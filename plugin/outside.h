@@ -42,8 +42,9 @@ void outside_part(struct outside *outside, const struct block *block);
 int outside_add_survivors(struct outside *outside, struct survivor **survivors_p, size_t *n_p);
 void outside_count(const struct outside *outside, uint64_t *exited, uint64_t *killed);
 
-/* It is one of those that were found: its end is counted here, though it became a member since. */
-bool outside_counts(const struct outside *outside, uint32_t pid, uint64_t start_ticks);
+/* A member has ended. True: it is one of those that were found, and is counted here; false: it is
+ * the caller's to count (outside_hits_take_end). */
+bool outside_counts(struct outside *outside, uint32_t pid, uint64_t start_ticks);
 
 /* Ends it and clears the pointer; a null pointer is fine. */
 void outside_end(struct outside **outside_p);

@@ -67,6 +67,22 @@ bool outside_has(const struct outside_life *lives, size_t n, uint32_t pid, uint6
     return life && life->start_ticks == start_ticks;
 }
 
+bool outside_found_has(const struct outside_found *found, size_t n, uint32_t pid,
+                       uint64_t start_ticks)
+{
+    for (size_t low = 0, high = n; low < high;) {
+        size_t middle = low + (high - low) / 2;
+        const struct process_facts *facts = &found[middle].facts;
+        if (facts->pid == pid)
+            return facts->stat.start_ticks == start_ticks;
+        if (facts->pid < pid)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
 /* ---- whose one is ---- */
 
 /* The number of a place; LINEAGE_NOWHERE: out of memory. */

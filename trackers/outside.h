@@ -80,5 +80,8 @@ void outside_clear(struct outside_search *search);
 /* Sorts lives as `done` wants them, and finds one in it. */
 void outside_sort(struct outside_life *lives, size_t n);
 bool outside_has(const struct outside_life *lives, size_t n, uint32_t pid, uint64_t start_ticks);
+/* Finds one in what a search found, which is sorted by pid. */
+bool outside_found_has(const struct outside_found *found, size_t n, uint32_t pid,
+                       uint64_t start_ticks);
 
 #endif
