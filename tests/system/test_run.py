@@ -462,7 +462,7 @@ class NobodyIsBornOutside(RunCase):
         self.check_helper("enter")
 
     def test_started_by_proctrack_run(self) -> None:
-        rounds = round(300 / SLOW)
+        rounds = round(300 / SLOW / PATIENCE)
         block = self.block()
         line = " ".join(command("-b", block.id, "--", FIRST_FORK))
         script = f"i=0; while [ $i -lt {rounds} ]; do {line} || exit 1; i=$((i+1)); done"
