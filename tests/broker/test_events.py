@@ -9,7 +9,7 @@ import unittest
 import msgpack
 import zmq
 
-from wpsd import DEADLINE, SANITIZED, BrokerTest, fixture
+from wpsd import DEADLINE, PATIENCE, SANITIZED, BrokerTest, fixture
 
 
 class Events(BrokerTest):
@@ -70,7 +70,7 @@ class SlowSubscribers(BrokerTest):
         deaf = self.subscribe(wpsd, "s", rcvhwm=1)
         good = self.subscribe(wpsd, "s", rcvhwm=0)
         filler = "x" * 10000
-        for i in range(2000):
+        for i in range(2000 // PATIENCE):
             self.publish("e", ["s"], data=[i, filler])
             self.assertEqual(self.next_event(good)[1]["data"][0], i)
         self.assertGreater(self.counters()["subscriber_overflows"], 0)
@@ -81,7 +81,7 @@ class SlowSubscribers(BrokerTest):
     def test_one_that_wakes_up_is_served_again(self):
         wpsd = self.broker("--subscriber-queue=10")
         slow = self.subscribe(wpsd, "s", rcvhwm=1)
-        for i in range(3000):
+        for i in range(3000 // PATIENCE):
             self.publish("e", ["s"], data=[i, "x" * 1000])
         self.assertGreater(self.counters()["subscriber_overflows"], 0)
         seen = -1
@@ -125,7 +125,7 @@ class SlowSubscribers(BrokerTest):
         threads = [threading.Thread(target=come_and_go) for _ in range(4)]
         for thread in threads:
             thread.start()
-        for i in range(1500):
+        for i in range(1500 // PATIENCE):
             self.publish("e", ["s"], data=i)
             self.assertEqual(self.next_event(steady)[1]["data"], i)
         over.set()
