@@ -114,6 +114,7 @@ struct module {
     uint64_t scan; /* the same as in a block, where one scan serves all blocks */
     uint64_t scan_began_ns;
     bool scanning, scan_again;
+    uint64_t loss_ns; /* as that of a block, where one scan is for all of them */
     TAILQ_HEAD(, block) scans_waiting, scans_running; /* scan.h */
     TAILQ_HEAD(, process) missed;                     /* in the order of missed_ns */
     unsigned n_scans;                                 /* of blocks, at the workers */

@@ -175,8 +175,9 @@ struct block {
     uint64_t scan;             /* number of the newest scan that was begun */
     uint64_t scan_began_ns;    /* CLOCK_MONOTONIC */
     bool scanning, scan_again; /* a scan is at the workers; another one is wanted behind it */
-    bool scan_waits;           /* until it is its turn at the workers */
-    bool scan_for_moves;       /* then: who did not move need not be read */
+    uint64_t loss_ns; /* CLOCK_BOOTTIME of the last loss, until a scan has repaired it; 0: none */
+    bool scan_waits;  /* until it is its turn at the workers */
+    bool scan_for_moves; /* then: who did not move need not be read */
     TAILQ_ENTRY(block) in_scans;
     uint64_t resync_seq; /* of the newest block-resync; 0: none */
     bool active;         /* something happened in it since it was scanned last */

@@ -21,6 +21,7 @@ enum {
     MANY = 256,          /* members: where that many are known, who did not move need not be read */
     TELL_MS = 100,       /* how long the feed may take to tell of an end that a scan saw */
     HELD_UP_MS = 2000,   /* a scan that takes longer is held up by a process that cannot be read */
+    REPAIR_S = 60,       /* for so long a loss is looked after */
     AT_WORKERS_MAX = 24, /* scans of blocks; those who hold workers up hold up nobody else */
 };
 
@@ -100,12 +101,12 @@ static struct process *member(struct module *module, const struct block *block, 
     return process && process->block == block ? process : NULL;
 }
 
-/* One that cannot be read now has not ended for that. */
+/* One that cannot be read now has not ended for that, nor one that is only on its way out. */
 static bool is_alive(struct module *module, const struct process *process)
 {
     struct proc_stat stat;
     int r = proc_stat_read(&stat, process->pid);
-    if (r < 0 && r != -ESRCH)
+    if (r < 0 ? r != -ESRCH : proc_is_exiting(&stat))
         intake_scan_again(module, process->block);
     return r < 0 ? r != -ESRCH : !proc_has_ended(&stat) && lives_same(process, stat.start_ticks);
 }
@@ -224,6 +225,31 @@ static void see_unmoved(struct module *module, const struct block *block,
     }
 }
 
+static bool is_ending_member(const struct module *module, const struct proc_stat *stat)
+{
+    if (!proc_is_exiting(stat) && !proc_has_ended(stat))
+        return false;
+    const struct process *process = registry_process(&module->registry, stat->pid);
+    return process && lives_same(process, stat->start_ticks);
+}
+
+/* The kernel lists one that ends for a moment longer than its end is told. So the end of a member
+ * that was seen on its way out may be what was lost: only a scan that sees no such one has repaired
+ * it. One that nobody reaps is on its way for long. */
+static void repair_loss(struct module *module, struct block *block, const struct tracker_op *op)
+{
+    uint64_t *loss_ns = block ? &block->loss_ns : &module->loss_ns;
+    bool is_exact = op->n_pids == 0; /* all were read */
+    if (*loss_ns == 0 || op->began_ns < *loss_ns)
+        return;
+    for (size_t i = 0; is_exact && i < op->facts.n; i++)
+        is_exact = !is_ending_member(module, &op->facts.items[i].stat);
+    if (is_exact || op->began_ns - *loss_ns > REPAIR_S * NS_PER_SECOND)
+        *loss_ns = 0;
+    else
+        intake_scan_again(module, block);
+}
+
 void scan_apply(struct module *module, struct block *block, const struct tracker_op *op)
 {
     const struct facts_list list = op->facts;
@@ -236,6 +262,7 @@ void scan_apply(struct module *module, struct block *block, const struct tracker
     for (size_t i = 0; i < list.n; i++)
         see(module, block, op, i);
     see_unmoved(module, block, op);
+    repair_loss(module, block, op);
     if (!snapshot_is_needed(module)) {
         miss_others(module, block, op->began_ns);
         return;
@@ -468,7 +495,7 @@ void scan_active(struct module *module)
     }
     HASH_ITER (by_id, module->registry.blocks, block, next) {
         if (block->active)
-            scan_one(module, block, block->n_processes >= MANY, false);
+            scan_one(module, block, block->n_processes >= MANY && block->loss_ns == 0, false);
         block->active = false;
     }
 }
@@ -476,6 +503,7 @@ void scan_active(struct module *module)
 void scan_after_loss(struct module *module, const char *reason, uint64_t lost)
 {
     struct block *block, *next;
+    module->loss_ns = boottime_ns();
     if (snapshot_is_needed(module))
         lives_watch_all(module); /* one whose birth was told may have found no room to be watched */
     HASH_ITER (by_id, module->registry.blocks, block, next) {
@@ -487,6 +515,7 @@ void scan_after_loss(struct module *module, const char *reason, uint64_t lost)
             module->counters.resyncs++;
             publish_block_resync(module, block, reason, lost);
         }
+        block->loss_ns = module->loss_ns;
         scan_one(module, block, false, false);
     }
 }

@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 
+#define PF_EXITING 0x00000004
 #define PF_KTHREAD 0x00200000
 
 enum { ARGV_LOOKS = 4, CLOCK_TRIES = 8 };
@@ -167,6 +168,11 @@ int proc_stat_read_in(struct proc_stat *ret, int directory)
 bool proc_has_ended(const struct proc_stat *stat)
 {
     return stat->state == 'X' || (stat->state == 'Z' && stat->threads <= 1);
+}
+
+bool proc_is_exiting(const struct proc_stat *stat)
+{
+    return stat->flags & PF_EXITING && stat->state != 'Z' && stat->state != 'X';
 }
 
 bool proc_is_kernel_thread(const struct proc_stat *stat)

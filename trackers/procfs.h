@@ -62,6 +62,10 @@ int proc_tgid_read(uint32_t *ret_pid, uint32_t tid);
  */
 bool proc_has_ended(const struct proc_stat *stat);
 
+/* Its first thread is on its way out and does not show it otherwise: its end may have been told
+ * already. */
+bool proc_is_exiting(const struct proc_stat *stat);
+
 /* True where the kernel made it for itself. */
 bool proc_is_kernel_thread(const struct proc_stat *stat);
 

@@ -204,6 +204,7 @@ static void make_loop(struct module *module)
     add_timer(module, &module->read_timer, lives_on_read_timer);
     add_timer(module, &module->mark_timer, publish_on_mark_timer);
     add_timer(module, &module->missed_timer, scan_on_missed_timer);
+    add_timer(module, &module->scan_timer, intake_on_scan_timer);
     add_timer(module, &module->retry_timer, publish_on_retry_timer);
     add_timer(module, &module->escape_timer, escapees_on_timer);
     cr_assert_geq(sd_event_add_io(module->event, NULL, workers_fd(module->workers), EPOLLIN,
@@ -281,6 +282,7 @@ void bench_free(struct bench **bench_p)
     sd_event_source_disable_unref(module->read_timer);
     sd_event_source_disable_unref(module->mark_timer);
     sd_event_source_disable_unref(module->retry_timer);
+    sd_event_source_disable_unref(module->scan_timer);
     sd_event_source_disable_unref(module->escape_timer);
     sd_event_unref(module->event);
     wire_out_destroy(&module->out);

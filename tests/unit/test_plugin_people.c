@@ -166,6 +166,16 @@ void shows_zombie(unsigned number, unsigned parent, unsigned threads)
     proc_put(&fake);
 }
 
+void shows_exiting(unsigned number, unsigned parent)
+{
+    struct fake fake = {
+        .pid = pid_of(number), .parent = pid_of(parent), .state = 'E', .threads = 1};
+    fake.ticks = proc_clock_ticks(&bench->module.clock, starts[number]);
+    strcpy(fake.comm, "comm");
+    strcpy(fake.cgroup, "/root/b-one/s-main");
+    proc_put(&fake);
+}
+
 void shows_nothing(unsigned number)
 {
     proc_take(pid_of(number));

@@ -59,6 +59,8 @@ void shows_in(unsigned number, unsigned parent, const char *words, const char *c
 void shows(unsigned number, unsigned parent, const char *words);
 /* It is a zombie; or its first thread is, if there are more. */
 void shows_zombie(unsigned number, unsigned parent, unsigned threads);
+/* It is in the middle of its exit: no zombie yet, and its end was told. */
+void shows_exiting(unsigned number, unsigned parent);
 void shows_nothing(unsigned number);
 
 /* All blocks are scanned, and the answers are there. */

@@ -105,7 +105,8 @@ static struct proc_stat stat_of(const struct fake *fake)
 {
     struct proc_stat stat = {
         .pid = fake->pid,
-        .state = fake->state,
+        .state = fake->state == 'E' ? 'R' : fake->state,
+        .flags = fake->state == 'E' ? 4 : 0, /* PF_EXITING */
         .ppid = fake->parent,
         .threads = fake->threads,
         .start_ticks = fake->ticks,

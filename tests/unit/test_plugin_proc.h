@@ -14,7 +14,7 @@ enum { PROC_FIRST = 5000000, PROC_FAKES = 256 };
 
 struct fake {
     uint32_t pid, parent;
-    char state; /* 'S', 'Z' */
+    char state; /* 'S', 'Z'; 'E': it runs, on its way out */
     uint64_t ticks, threads;
     char comm[64];
     char argv[4200];

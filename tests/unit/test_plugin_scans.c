@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "plugin/intake.h"
 #include "plugin/scan.h"
 #include "test_plugin_people.h"
 
@@ -218,6 +219,53 @@ Test(scans, a_loss_is_told_before_the_first_event_behind_it_and_made_good)
     cr_assert_eq(bench_last(bench, "block-resync")->lost, 3);
     bench_answer(bench);
     assert_story(bench, "added 2 lost one by scan");
+}
+
+static bool scans_again(void)
+{
+    int enabled;
+    cr_assert_geq(sd_event_source_get_enabled(bench->module.scan_timer, &enabled), 0);
+    return enabled != SD_EVENT_OFF;
+}
+
+/* The kernel lists one that ends for a moment longer than its end is told: a scan sees it, and
+ * nobody tells of its end any more. */
+Test(scans, a_loss_is_made_good_when_nobody_is_on_the_way_out)
+{
+    born(1, OUTSIDE);
+    execs(1, "stays");
+    born(2, 1);
+    execs(2, "ends");
+    shows(1, OUTSIDE, "stays");
+    shows_exiting(2, 1);
+    bench_story(bench);
+    bench_lose(bench, 1); /* its end */
+    bench_drain(bench);
+    bench_answer(bench);
+    assert_story(bench, "block-resync overflow; two:block-resync overflow");
+    cr_assert(scans_again());
+    shows_nothing(2);
+    intake_on_scan_timer(bench->module.scan_timer, 0, &bench->module);
+    bench_answer(bench);
+    assert_story(bench, "exited 2 by scan");
+    cr_assert_not(scans_again());
+}
+
+/* A scan of what has been lost since it began does not count. */
+Test(scans, a_scan_that_began_before_a_loss_does_not_make_it_good)
+{
+    shows(1, OUTSIDE, "late");
+    starts[1] = now();
+    proc_shut(true);
+    scan_all(&bench->module);
+    bench_lose(bench, 1);
+    bench_drain(bench);
+    uint64_t loss_ns = one->loss_ns;
+    cr_assert_neq(loss_ns, 0);
+    proc_shut(false);
+    bench_answer(bench);
+    cr_assert_eq(one->loss_ns, 0, "the scan behind it does");
+    cr_assert_geq(bench->module.counters.scans, 2);
 }
 
 Test(scans, a_loss_with_nothing_behind_it_is_told_too)
