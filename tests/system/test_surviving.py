@@ -15,7 +15,7 @@ from blackbox import programs
 from blackbox.broker import Broker
 from blackbox.case import SystemCase, feed_wanted
 from blackbox.programs import Odd
-from blackbox.wire import DEADLINE
+from blackbox.wire import DEADLINE, SLOW
 
 
 class SurvivingCase(SystemCase):
@@ -200,7 +200,7 @@ class Adoption(SurvivingCase):
 class Expiry(SurvivingCase):
     """Adopted blocks that nobody wants, and those that somebody does."""
 
-    expire_ms = int(100 * DEADLINE)
+    expire_ms = int(1500 * SLOW)
 
     def test_only_adopted_blocks_that_are_empty_and_that_nobody_ensures_expire(self) -> None:
         broker = self.own_broker(adopt_expire_ms=self.expire_ms)
