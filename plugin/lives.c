@@ -34,6 +34,12 @@ bool lives_same(const struct process *process, uint64_t start_ticks)
     return gap <= (process->start_is_rough ? 2 : 0);
 }
 
+bool lives_is_member(const struct module *module, uint32_t pid, uint64_t start_ticks)
+{
+    const struct process *process = registry_process(&module->registry, pid);
+    return process && lives_same(process, start_ticks);
+}
+
 void lives_set_timer(sd_event_source *source, uint64_t due_ns)
 {
     sd_event_source_set_time(source, due_ns / 1000 + 1);

@@ -68,4 +68,7 @@ void lives_clear(struct module *module);
 /* True where a process with this start is the one that is meant. */
 bool lives_same(const struct process *process, uint64_t start_ticks);
 
+/* True where a member has this pid and this start. */
+bool lives_is_member(const struct module *module, uint32_t pid, uint64_t start_ticks);
+
 #endif

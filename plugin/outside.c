@@ -103,13 +103,6 @@ static void free_found(struct outside *outside)
     outside->n_found = 0;
 }
 
-/* One that was put into a block is there and did not end. */
-static bool is_member(const struct module *module, uint32_t pid, uint64_t start_ticks)
-{
-    const struct process *process = registry_process(&module->registry, pid);
-    return process && lives_same(process, start_ticks);
-}
-
 /* While somebody is there it is looked again: soon, where what is there is new. */
 static void plan(struct outside *outside, bool new)
 {
@@ -509,7 +502,7 @@ int outside_add_survivors(struct outside *outside, struct survivor **survivors_p
             const struct outside_known *known = &outside->known[i - found];
             if (!outside_found_has(outside->found, outside->n_found, known->pid,
                                    known->start_ticks) &&
-                !is_member(outside->module, known->pid, known->start_ticks) &&
+                !lives_is_member(outside->module, known->pid, known->start_ticks) &&
                 (!outside->scope[0] ||
                  subscope_covers(text_of(outside->scope), text_of(known->scope))))
                 fill(outside, survivor, known->pid, known->start_ticks, NULL);

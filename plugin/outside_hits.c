@@ -66,13 +66,6 @@ void outside_hits_clear(struct outside_hits *hits)
 
 /* ---- looks ---- */
 
-/* One that was put into a block is there and did not end. */
-static bool is_member(const struct module *module, const struct outside_life *life)
-{
-    const struct process *process = registry_process(&module->registry, life->pid);
-    return process && lives_same(process, life->start_ticks);
-}
-
 static void count_gone(struct outside_hits *hits, struct module *module,
                        const struct outside_found *found, size_t n_found, bool kills)
 {
@@ -81,7 +74,7 @@ static void count_gone(struct outside_hits *hits, struct module *module,
         const struct outside_life hit = hits->lives[i];
         if (outside_found_has(found, n_found, hit.pid, hit.start_ticks)) {
             hits->lives[left++] = hit;
-        } else if (!is_member(module, &hit)) {
+        } else if (!lives_is_member(module, hit.pid, hit.start_ticks)) { /* nor put into a block */
             *(kills ? &hits->killed : &hits->exited) += 1;
             note_counted(hits, module, hit.pid, hit.start_ticks);
         }

@@ -229,8 +229,7 @@ static bool is_ending_member(const struct module *module, const struct proc_stat
 {
     if (!proc_is_exiting(stat) && !proc_has_ended(stat))
         return false;
-    const struct process *process = registry_process(&module->registry, stat->pid);
-    return process && lives_same(process, stat->start_ticks);
+    return lives_is_member(module, stat->pid, stat->start_ticks);
 }
 
 /* The kernel lists one that ends for a moment longer than its end is told. So the end of a member
@@ -503,8 +502,10 @@ void scan_active(struct module *module)
 void scan_after_loss(struct module *module, const char *reason, uint64_t lost)
 {
     struct block *block, *next;
-    module->loss_ns = boottime_ns();
-    if (snapshot_is_needed(module))
+    uint64_t now = boottime_ns();
+    bool is_whole = snapshot_is_needed(module);
+    module->loss_ns = is_whole ? now : 0;
+    if (is_whole)
         lives_watch_all(module); /* one whose birth was told may have found no room to be watched */
     HASH_ITER (by_id, module->registry.blocks, block, next) {
         if (block->state == BLOCK_MAKING)
@@ -515,7 +516,7 @@ void scan_after_loss(struct module *module, const char *reason, uint64_t lost)
             module->counters.resyncs++;
             publish_block_resync(module, block, reason, lost);
         }
-        block->loss_ns = module->loss_ns;
+        block->loss_ns = is_whole ? 0 : now;
         scan_one(module, block, false, false);
     }
 }

@@ -46,6 +46,7 @@ int main(int argc, char **argv)
         if ((option == 'j' && join(optarg) < 0) || (option == 'e' && putenv(optarg) < 0) ||
             option == '?')
             return fail(fd);
+    errno = EINVAL;
     if (optind < argc)
         execvp(argv[optind], argv + optind);
     return fail(fd);

@@ -17,7 +17,8 @@ from .schemas import Schemas
 
 #: How many times slower than an optimised build the broker is: deadlines follow it, and how much is done.
 SLOW = float(os.environ.get("PROCTRACK_SLOW", "1"))
-#: How many times longer than on most machines things take on this one: deadlines follow it alone.
+#: How many times longer than on most machines things take on this one: deadlines follow it, and how often is done
+#: what is done by the thousand.
 PATIENCE = float(os.environ.get("PROCTRACK_PATIENCE", "1"))
 #: Nothing that is expected may take longer than so many seconds.
 DEADLINE = 15.0 * SLOW * PATIENCE
