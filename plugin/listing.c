@@ -33,6 +33,7 @@ struct listing {
     struct details *details;
     unsigned rounds;
     uint64_t last_question; /* members that were read when the list was asked for are waited for */
+    struct used *index;     /* by pid; who is not in it, for want of memory, is read anew */
     size_t n;
     struct used {
         UT_hash_handle hh;
@@ -59,18 +60,10 @@ static void answer_unknown(struct ask *ask)
     control_send(ask);
 }
 
-/* Null where nothing was read: there is nobody, or the module stops. */
-static struct used *index_of(struct listing *listing)
-{
-    return listing->n && listing->used[0].hh.tbl ? listing->used : NULL;
-}
-
 static uint64_t rss_of(const struct listing *listing, uint32_t pid)
 {
-    const struct used *used = NULL;
-    struct used *index = index_of((struct listing *)listing);
-    if (index)
-        HASH_FIND(hh, index, &pid, sizeof pid, used);
+    const struct used *used;
+    HASH_FIND(hh, listing->index, &pid, sizeof pid, used);
     return used ? used->rss_bytes : proc_rss_bytes(pid); /* born since the reading began */
 }
 
@@ -181,28 +174,21 @@ static void answer(struct module *module, const struct block *block, const struc
 static void run_listing(struct job *job)
 {
     struct listing *listing = (struct listing *)job;
-    struct used *index = NULL;
     if (listing->again)
         poll(NULL, 0, 1); /* the other workers are at it */
     for (size_t i = 0; i < listing->n; i++) {
         if (!listing->used[i].rss_bytes)
             listing->used[i].rss_bytes = proc_rss_bytes(listing->used[i].pid);
-        HASH_ADD(hh, index, pid, sizeof listing->used[i].pid, &listing->used[i]);
+        HASH_ADD(hh, listing->index, pid, sizeof listing->used[i].pid, &listing->used[i]);
     }
     if (listing->detail && !listing->has_ports)
         listing->has_ports = ports_read(&listing->ports) == 0;
 }
 
-static void clear_index(struct listing *listing)
-{
-    struct used *index = index_of(listing);
-    HASH_CLEAR(hh, index);
-}
-
 /* Once more through the workers: what is asked for comes back with it, or at its deadline. */
 static void read_again(struct module *module, struct listing *listing)
 {
-    clear_index(listing);
+    HASH_CLEAR(hh, listing->index);
     listing->again = true;
     workers_submit(module->workers, &listing->job);
 }
@@ -213,7 +199,7 @@ static void finish(struct module *module, const struct block *block, struct list
         answer(module, block, listing, listing->ask);
     else
         answer_unknown(listing->ask);
-    clear_index(listing);
+    HASH_CLEAR(hh, listing->index);
     details_free(&listing->details);
     ports_clear(&listing->ports);
     free(listing);
