@@ -54,9 +54,9 @@ static uint32_t place_named(const struct known *known, struct text block, struct
     return best;
 }
 
-static uint32_t read_tag(const struct tracker_op *op, uint32_t pid, char *buffer)
+static uint32_t read_tag(const struct tracker_op *op, const struct lineage_row *row, char *buffer)
 {
-    struct look_tag tag = look_tag_read(op->tracker, pid, buffer);
+    struct look_tag tag = look_tag_read(op->tracker, row, buffer);
     return tag.block.at && tag.is_ours ? place_named(op->known, tag.block, tag.scope)
                                        : LINEAGE_NOWHERE;
 }
@@ -71,7 +71,7 @@ static int read_tags(const struct tracker_op *op, struct look *look)
     for (size_t i = 0; i < look->n; i++) {
         struct lineage_row *row = &look->rows[i];
         if (row->how == LINEAGE_NOT && !row->barred && !row->tag_void)
-            row->tag = read_tag(op, row->pid, buffer);
+            row->tag = read_tag(op, row, buffer);
     }
     return 0;
 }

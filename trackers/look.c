@@ -35,6 +35,7 @@ int look_read(struct look *ret, const struct tracker *tracker)
             .pid = pids[i],
             .ppid = stat.ppid,
             .start_ticks = stat.start_ticks,
+            .leader_left = stat.state == 'Z',
             .barred =
                 pids[i] <= 1 || tracker_spares(tracker, pids[i]) || proc_is_kernel_thread(&stat),
             .tag = LINEAGE_NOWHERE,
@@ -62,12 +63,15 @@ static bool is_ours(const struct tracker *tracker, struct text environment)
     return !instance.at || text_is(instance, tracker->instance);
 }
 
-struct look_tag look_tag_read(const struct tracker *tracker, uint32_t pid, char *buffer)
+struct look_tag look_tag_read(const struct tracker *tracker, const struct lineage_row *row,
+                              char *buffer)
 {
-    int read = held_begin(pid);
+    int read = held_begin(row->pid);
     if (read < 0)
         return (struct look_tag){0};
-    ssize_t size = proc_environ_read(buffer, PROC_ENVIRON_MAX, pid);
+    ssize_t size = row->leader_left
+                       ? proc_environ_read_by_threads(buffer, PROC_ENVIRON_MAX, row->pid)
+                       : proc_environ_read(buffer, PROC_ENVIRON_MAX, row->pid);
     held_end(read);
     if (size <= 0)
         return (struct look_tag){0};

@@ -34,6 +34,7 @@ struct look_tag {
 
 /* Reads it into a buffer of PROC_ENVIRON_MAX bytes, which the texts point into. It can hang as
  * cmdline can; of a process that hangs another reader (held.h) nothing is known. */
-struct look_tag look_tag_read(const struct tracker *tracker, uint32_t pid, char *buffer);
+struct look_tag look_tag_read(const struct tracker *tracker, const struct lineage_row *row,
+                              char *buffer);
 
 #endif

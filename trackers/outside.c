@@ -131,7 +131,7 @@ static void read_row(struct hunt *hunt, struct lineage_row *row, char *buffer)
     row->tag = place_remembered(hunt, row);
     if (row->tag != LINEAGE_NOWHERE)
         return;
-    struct look_tag tag = look_tag_read(hunt->search->tracker, row->pid, buffer);
+    struct look_tag tag = look_tag_read(hunt->search->tracker, row, buffer);
     make_progress(hunt->search);
     if (!tag.block.at)
         return;

@@ -315,6 +315,16 @@ ssize_t proc_environ_read(char *buffer, size_t room, uint32_t pid)
     return read_of_process(pid, "environ", buffer, room);
 }
 
+ssize_t proc_environ_read_by_threads(char *buffer, size_t room, uint32_t pid)
+{
+    ssize_t size = 0;
+    _cleanup_closedir_ DIR *threads = proc_threads(pid);
+    for (uint32_t tid; size <= 0 && (tid = proc_next_thread(threads));)
+        if (tid != pid)
+            size = proc_environ_read(buffer, room, tid);
+    return size > 0 ? size : 0;
+}
+
 struct text proc_environ_value(struct text environment, const char *name)
 {
     const size_t size = strlen(name);

@@ -104,6 +104,10 @@ int proc_cgroup_read_in(char **ret_path, int directory);
  * -ESRCH, -EACCES: a process of somebody else's. */
 ssize_t proc_environ_read(char *buffer, size_t room, uint32_t pid);
 
+/* The same by way of its other threads, for one whose leader left. 0 where none of them has any, or
+ * may be read. */
+ssize_t proc_environ_read_by_threads(char *buffer, size_t room, uint32_t pid);
+
 /* The value of a variable in it, as getenv finds it; `at` is null where there is none. */
 struct text proc_environ_value(struct text environment, const char *name);
 

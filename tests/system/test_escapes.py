@@ -104,6 +104,12 @@ class Tagged(EscapeCase):
         self.assertEqual(polite.process.wait(DEADLINE), -signal.SIGTERM)
         self.assertEqual(stubborn.process.wait(DEADLINE), -signal.SIGKILL)
 
+    def test_one_whose_leader_left_is_found_by_its_other_threads(self) -> None:
+        block = self.block()
+        odd = self.stray(block, "leader-leaves", "exit_group", 0)
+        self.assertEqual(self.stop(block, grace_ms=GRACE_MS, include_escaped=True)["survivors"], [])
+        self.assertEqual(odd.process.wait(DEADLINE), -signal.SIGTERM)
+
     def test_a_removal_ends_it_and_what_it_makes_meanwhile(self) -> None:
         block = self.block()
         shell = self.shell(FORKS.format(n=200), block.tag)

@@ -388,6 +388,20 @@ Test(procfs_live, a_process_whose_leader_left_has_not_ended)
     cr_assert_not(proc_has_ended(&stat));
 }
 
+Test(procfs_live, a_process_whose_leader_left_shows_its_environment_at_its_other_threads)
+{
+    char environment[16 * 1024];
+    setenv("PROCTRACK_BLOCK", "of the test", 1);
+    odd = odd_start(NULL, "leader-leaves", "exit_group", "0", NULL);
+    odd_told(odd, "ready");
+    uint32_t pid = (uint32_t)odd->pid;
+    cr_assert_leq(proc_environ_read(environment, sizeof environment, pid), 0);
+    ssize_t size = proc_environ_read_by_threads(environment, sizeof environment, pid);
+    cr_assert_gt(size, 0);
+    struct text whole = {environment, (size_t)size};
+    cr_assert(text_is(proc_environ_value(whole, "PROCTRACK_BLOCK"), "of the test"));
+}
+
 Test(procfs_live, a_thread_is_no_process)
 {
     odd = odd_start(NULL, "threads", "3", NULL);
