@@ -30,8 +30,7 @@ enum {
     KILL_WAIT_MS = 32, /* the longest of the waits for those that are killed to be gone */
 };
 
-/* ---- tags
- * ---------------------------------------------------------------------------------------- */
+/* ---- tags ---- */
 
 /* The place that a tag names, of a block that is known: the sub-scope or the nearest above it that
  * there is, else where those are that name none. */
@@ -94,8 +93,7 @@ static int look_around(const struct tracker_op *op, const struct known_member *m
     return r;
 }
 
-/* ---- scan
- * ---------------------------------------------------------------------------------------- */
+/* ---- scan ---- */
 
 /* Its parent is no member of the same block: nobody but its tag tells of it. */
 static bool is_stray(const struct tracker_op *op, struct look *look, const struct lineage_row *row)
@@ -132,8 +130,7 @@ static int scan(struct tracker_op *op)
     return r < 0 ? wps_error_system(&op->error, r, "cannot look for members in /proc") : 0;
 }
 
-/* ---- kill
- * ---------------------------------------------------------------------------------------- */
+/* ---- kill ---- */
 
 /* What is known while a kill goes on: who was found stays known, so that its children are found
  * though it is gone. */
@@ -265,8 +262,7 @@ static int kill_all(struct tracker_op *op)
                : 0;
 }
 
-/* ---- signal
- * -------------------------------------------------------------------------------------- */
+/* ---- signal ---- */
 
 /* As in a kill: the descriptor first, then a look at what it stands for. */
 static int signal_one(struct tracker_op *op, const struct lineage_row *row)
@@ -308,8 +304,7 @@ static int signal_all(struct tracker_op *op)
                  : 0;
 }
 
-/* ---- assign
- * -------------------------------------------------------------------------------------- */
+/* ---- assign ---- */
 
 /* Nobody is moved: the owner remembers who came back. */
 static int assign(struct tracker_op *op)
@@ -369,8 +364,7 @@ static int lineage_run(struct tracker *tracker, struct tracker_op *op)
     return -ENOTSUP;
 }
 
-/* ---- opening
- * ------------------------------------------------------------------------------------- */
+/* ---- opening ---- */
 
 /* As every member is ended: through a descriptor that is opened by its number. */
 static int end_by_number(uint32_t pid, struct wps_error *error)

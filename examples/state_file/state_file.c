@@ -63,8 +63,7 @@ static void say(const struct state_file *self, int level, const char *what, cons
     self->host.log(self->host.context, level, line);
 }
 
-/* ---- reading msgpack
- * ------------------------------------------------------------------------------ */
+/* ---- reading msgpack ---- */
 
 static const msgpack_object *get(const msgpack_object *map, const char *key)
 {
@@ -93,8 +92,7 @@ static const char *get_text(const msgpack_object *map, const char *key, char *te
     return text;
 }
 
-/* ---- writing JSON
- * --------------------------------------------------------------------------------- */
+/* ---- writing JSON ---- */
 
 static void write_json_text(FILE *out, const char *text, size_t size)
 {
@@ -175,8 +173,7 @@ static void write_block(struct state_file *self, struct block *block)
     }
 }
 
-/* ---- what is known
- * --------------------------------------------------------------------------------- */
+/* ---- what is known ---- */
 
 static void forget_process(struct process **place)
 {
@@ -236,8 +233,7 @@ static void forget_block(struct state_file *self, struct block **place)
     free(gone);
 }
 
-/* ---- asking
- * ------------------------------------------------------------------------------------------ */
+/* ---- asking ---- */
 
 /* The reply finds its way back by `reqid`, which is the block's id. It is not waited for. */
 static void ask(struct state_file *self, const char *command, const char *id)
@@ -319,8 +315,7 @@ static void on_reply(struct state_file *self, const msgpack_object *reply)
     }
 }
 
-/* ---- events
- * ------------------------------------------------------------------------------------------ */
+/* ---- events ---- */
 
 static void apply(struct block *block, const char *event, const msgpack_object *data)
 {
@@ -366,8 +361,7 @@ static void on_event(struct state_file *self, const msgpack_object *message)
         ask_for(self, block);
 }
 
-/* ---- the thread
- * ---------------------------------------------------------------------------------------- */
+/* ---- the thread ---- */
 
 /* Takes all that waits on a socket: the last frame of each message is its body. */
 static void drain(struct state_file *self, void *socket,
@@ -412,8 +406,7 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* ---- the interface
- * --------------------------------------------------------------------------------------- */
+/* ---- the interface ---- */
 
 static int set_option(struct state_file *self, const struct wps_option *option, char *error,
                       size_t error_size)
