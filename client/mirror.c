@@ -20,6 +20,7 @@ enum {
     TIMEOUT_MS_DEFAULT = 5000,
     CHECK_MS_DEFAULT = 30000,
     KEPT_BYTES_DEFAULT = 16 * 1024 * 1024,
+    GONE_KEPT_MS = 15000, /* the last mark of a block comes ten seconds behind its end */
 };
 
 /* ---- blocks --------------------------------------------------------------------------------- */
@@ -108,8 +109,18 @@ void mirror_settle(struct proctrack_mirror *self, struct mirror_block *block)
         TAILQ_INSERT_TAIL(&self->waiting, block, waiting);
         block->is_waiting = true;
     }
-    if (self->is_star && !block->present && block->phase == MIRROR_WHOLE && !block->sampling)
-        forget(self, block);
+    if (block->present || block->phase != MIRROR_WHOLE || block->sampling)
+        block->gone_ms = 0;
+    else if (!block->gone_ms)
+        block->gone_ms = monotonic_ms();
+}
+
+void mirror_forget_gone(struct proctrack_mirror *self)
+{
+    int64_t now_ms = monotonic_ms();
+    for (size_t i = self->is_star ? self->n_blocks : 0; i-- > 0;)
+        if (self->blocks[i]->gone_ms && now_ms - self->blocks[i]->gone_ms >= GONE_KEPT_MS)
+            forget(self, self->blocks[i]);
 }
 
 bool mirror_wants(const struct proctrack_mirror *self, struct text topic)

@@ -55,7 +55,8 @@ struct mirror_block {
     TAILQ_ENTRY(mirror_block) waiting; /* in the mirror's queue of those that want something */
     bool is_waiting;
 
-    bool present; /* it exists, as far as is known: it was told */
+    bool present;    /* it exists, as far as is known: it was told */
+    int64_t gone_ms; /* since when nothing is known of it and nothing is wanted; 0: not so */
     enum mirror_phase phase;
     struct mirror_epoch epoch;
     struct mirror_epoch past[MIRROR_EPOCHS]; /* are over: late events of theirs mean nothing */

@@ -78,6 +78,8 @@ struct mirror_block *mirror_find(const struct proctrack_mirror *self, struct tex
 struct mirror_block *mirror_make(struct proctrack_mirror *self, struct text id);
 /* A block may be asked for something, or be of no more use. */
 void mirror_settle(struct proctrack_mirror *self, struct mirror_block *block);
+/* Forgets those that have been of no use for so long that nothing late of them can come. */
+void mirror_forget_gone(struct proctrack_mirror *self);
 /* True where the mirror is of that block. */
 bool mirror_wants(const struct proctrack_mirror *self, struct text topic);
 

@@ -244,6 +244,7 @@ static int do_due(struct proctrack_mirror *self)
         publish_sync(self);
     } else if (self->stage == STAGE_FOLLOWING) {
         self->next_ms = now_ms + self->check_ms;
+        mirror_forget_gone(self);
         if (!self->checking && mirror_ask(self, ASK_CHECK, NULL) == 0)
             self->checking = true;
     }

@@ -88,7 +88,7 @@ static int on_stop(sd_event_source *source, int fd, uint32_t events, void *conte
 static int on_mark(sd_event_source *source, uint64_t now_us, void *context)
 {
     intake_drain(context);
-    return publish_on_mark_timer(source, now_us, context);
+    return marks_on_timer(source, now_us, context);
 }
 
 /* ---- beginning and end ---- */
@@ -130,8 +130,7 @@ static void init_lists(struct module *module)
     strangers_init(module);
     scan_init(module);
     TAILQ_INIT(&module->freed);
-    TAILQ_INIT(&module->marked);
-    TAILQ_INIT(&module->marked_late);
+    marks_init(&module->marks);
     TAILQ_INIT(&module->unsent);
     TAILQ_INIT(&module->unclaimed);
     LIST_INIT(&module->assignments);
@@ -192,6 +191,7 @@ static int unmake_all(struct module *module, uint64_t deadline_ns)
         sd_event_source_disable_unref(block->watch);
         sd_event_source_disable_unref(block->again);
     }
+    marks_clear(&module->marks);
     registry_destroy(&module->registry);
     known_drop(&module->snapshot);
     module->feed_source = sd_event_source_disable_unref(module->feed_source);

@@ -139,11 +139,9 @@ struct module {
     LIST_HEAD(, wait) waits;       /* waits.h */
     sd_event_source *waits_look;   /* null: none was needed yet */
 
-    TAILQ_HEAD(, block) marked;      /* by the time of their next block-mark */
-    TAILQ_HEAD(, block) marked_late; /* the same, for the second one */
-    uint64_t mark_armed_ns;          /* when the mark timer will look; 0: it will not */
-    TAILQ_HEAD(, block) unsent;      /* whose events could not be handed over */
-    struct wire_out out;             /* for events, one at a time */
+    struct marks marks;         /* marks.h */
+    TAILQ_HEAD(, block) unsent; /* whose events could not be handed over */
+    struct wire_out out;        /* for events, one at a time */
 
     struct detail_reader *detail_reader; /* null: none was needed yet */
     struct overview *overview;           /* the same */

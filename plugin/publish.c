@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Telling readers: numbers, packing, the hand-over to the host, marks, and what to do when the host
- * has no room. */
+/* Telling readers: numbers, packing, the hand-over to the host, and what to do when the host has no
+ * room. */
 
 #include "plugin/publish.h"
 
@@ -12,14 +12,14 @@
 #include "plugin/blocks.h"
 #include "plugin/scan.h"
 
-enum { MARK_MS = 1000, LATE_MARK_MS = 10000, RETRY_MS = 10 };
+enum { RETRY_MS = 10 };
 
 static const char sender[] = "proctrack";
 
 /* ---- the hand-over ---- */
 
 /* The event that is packed in module->out. */
-static int hand_over(struct module *module, const struct block *block, const char *event)
+static int hand_over(struct module *module, const char *topic, const char *event)
 {
     if (wire_out_failed(&module->out)) {
         module->counters.out_of_memory++;
@@ -27,7 +27,7 @@ static int hand_over(struct module *module, const struct block *block, const cha
     }
     if (!module->host.publish)
         return 0;
-    const char *scopes[] = {block->topic};
+    const char *scopes[] = {topic};
     struct wps_event wps_event = {
         .size = sizeof wps_event,
         .persist = (uint32_t)module->options.persist,
@@ -73,44 +73,11 @@ void publish_missing(struct module *module, struct block *block)
     note_unpublished(module, block);
 }
 
-static void unmark(struct module *module, struct block *block)
-{
-    if (!block->mark_due_ns)
-        return;
-    if (block->marks_sent == 0)
-        TAILQ_REMOVE(&module->marked, block, marked);
-    else
-        TAILQ_REMOVE(&module->marked_late, block, marked);
-    block->mark_due_ns = 0;
-}
-
-static void arm_mark_timer(struct module *module)
-{
-    struct block *first = TAILQ_FIRST(&module->marked);
-    struct block *late = TAILQ_FIRST(&module->marked_late);
-    if (!first || (late && late->mark_due_ns < first->mark_due_ns))
-        first = late;
-    if (!first || (module->mark_armed_ns && module->mark_armed_ns <= first->mark_due_ns))
-        return; /* it will look again when it is due */
-    module->mark_armed_ns = first->mark_due_ns;
-    set_timer(module->mark_timer, first->mark_due_ns);
-}
-
-/* A mark is due a second after the newest event, and another one nine seconds later. */
-static void mark_later(struct module *module, struct block *block)
-{
-    unmark(module, block);
-    block->marks_sent = 0;
-    block->mark_due_ns = monotonic_ns() + MARK_MS * NS_PER_MS;
-    TAILQ_INSERT_TAIL(&module->marked, block, marked);
-    arm_mark_timer(module);
-}
-
 static void tell(struct module *module, struct block *block, const char *event)
 {
-    if (hand_over(module, block, event) < 0)
+    if (hand_over(module, block->topic, event) < 0)
         note_unpublished(module, block);
-    mark_later(module, block);
+    marks_put_off(module, block);
 }
 
 /* ---- processes ---- */
@@ -221,6 +188,7 @@ static void send_state(struct module *module, struct block *block, const char *n
 
 void publish_block_added(struct module *module, struct block *block)
 {
+    marks_begin(module, block);
     send_state(module, block, EVENT_BLOCK_ADDED);
 }
 
@@ -245,6 +213,7 @@ void publish_block_resync(struct module *module, struct block *block, const char
     tell(module, block, EVENT_BLOCK_RESYNC);
 }
 
+/* Its marks follow. */
 static int hand_over_removed(struct module *module, struct block *block)
 {
     struct block_removed event = {
@@ -253,7 +222,10 @@ static int hand_over_removed(struct module *module, struct block *block)
     };
     wire_out_clear(&module->out);
     block_removed_pack(&module->out, &event);
-    return hand_over(module, block, EVENT_BLOCK_REMOVED);
+    int r = hand_over(module, block->topic, EVENT_BLOCK_REMOVED);
+    if (r == 0)
+        marks_outlive(module, block);
+    return r;
 }
 
 bool publish_block_removed(struct module *module, struct block *block, const char *reason)
@@ -266,45 +238,22 @@ bool publish_block_removed(struct module *module, struct block *block, const cha
     return !block->is_gone;
 }
 
+void publish_mark(struct module *module, const char *topic, const struct block_point *at)
+{
+    wire_out_clear(&module->out);
+    block_mark_pack(&module->out, at);
+    hand_over(module, topic, EVENT_BLOCK_MARK); /* it has no number: a lost one is no gap */
+}
+
 void publish_forget_block(struct module *module, struct block *block)
 {
-    unmark(module, block);
+    marks_end(module, block);
     if (block->unpublished)
         TAILQ_REMOVE(&module->unsent, block, unsent);
     block->unpublished = false;
 }
 
-/* ---- timers ---- */
-
-static void send_mark(struct module *module, struct block *block)
-{
-    struct block_point at = {text_of(block->id), text_of(block->epoch), block->seq};
-    wire_out_clear(&module->out);
-    block_mark_pack(&module->out, &at);
-    hand_over(module, block, EVENT_BLOCK_MARK); /* it has no number: a lost one is no gap */
-}
-
-int publish_on_mark_timer(sd_event_source *source, uint64_t now_us, void *context)
-{
-    struct module *module = context;
-    uint64_t now = now_us * 1000;
-    struct block *block;
-    (void)source;
-    while ((block = TAILQ_FIRST(&module->marked)) && block->mark_due_ns <= now) {
-        send_mark(module, block);
-        TAILQ_REMOVE(&module->marked, block, marked);
-        block->marks_sent = 1;
-        block->mark_due_ns += (LATE_MARK_MS - MARK_MS) * NS_PER_MS;
-        TAILQ_INSERT_TAIL(&module->marked_late, block, marked);
-    }
-    while ((block = TAILQ_FIRST(&module->marked_late)) && block->mark_due_ns <= now) {
-        send_mark(module, block);
-        unmark(module, block);
-    }
-    module->mark_armed_ns = 0;
-    arm_mark_timer(module);
-    return 0;
-}
+/* ---- the next try ---- */
 
 /* One block whose events could not be handed over: what it is told of now. False: no room yet. */
 static bool try_again(struct module *module, struct block *block)
@@ -312,7 +261,7 @@ static bool try_again(struct module *module, struct block *block)
     if (block->is_gone)
         return hand_over_removed(module, block) == 0;
     pack_resync(module, block, "unpublished", 0);
-    if (hand_over(module, block, EVENT_BLOCK_RESYNC) == 0)
+    if (hand_over(module, block->topic, EVENT_BLOCK_RESYNC) == 0)
         return true;
     block->seq--; /* nobody saw that number */
     return false;
@@ -320,7 +269,7 @@ static bool try_again(struct module *module, struct block *block)
 
 static void go_on(struct module *module, struct block *block)
 {
-    mark_later(module, block);
+    marks_put_off(module, block);
     if (block->is_missing)
         scan_block(module, block);
     block->is_missing = false;

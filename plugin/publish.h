@@ -34,11 +34,13 @@ bool publish_block_removed(struct module *module, struct block *block, const cha
 /* The record of a process, as events and lists hold it. Its views live as long as the process. */
 void publish_record(const struct process *process, uint64_t rss_bytes, struct process_record *ret);
 
-/* A block's marks end with it. To be called before it is freed. */
+/* Says once more which is a block's newest event (marks.h). */
+void publish_mark(struct module *module, const char *topic, const struct block_point *at);
+
+/* Nothing more is told of a block. To be called before it is freed. */
 void publish_forget_block(struct module *module, struct block *block);
 
-/* Timers of the loop: the next block-mark; the next try where the host had no room. */
-int publish_on_mark_timer(sd_event_source *source, uint64_t now_us, void *module);
+/* Timer of the loop: the next try where the host had no room. */
 int publish_on_retry_timer(sd_event_source *source, uint64_t now_us, void *module);
 
 #endif

@@ -19,6 +19,7 @@
 #include <uthash.h>
 
 #include "base/text.h"
+#include "plugin/marks.h"
 #include "plugin/mask.h"
 #include "schemas/block_event.h"
 #include "schemas/names.h"
@@ -185,9 +186,7 @@ struct block {
     bool is_missing;     /* no memory for a member: scan it when there is some */
     TAILQ_ENTRY(block) unsent;
 
-    uint64_t mark_due_ns; /* CLOCK_MONOTONIC of its next block-mark */
-    uint8_t marks_sent;   /* since its last event */
-    TAILQ_ENTRY(block) marked;
+    struct mark mark; /* of its newest event */
 };
 
 struct registry {

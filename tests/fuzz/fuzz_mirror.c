@@ -327,14 +327,15 @@ static void check(void)
         check_same();
 }
 
-/* It asks now and then by itself whether a block is there still: see check_ms of the options. */
+/* Once a mark arrives, of a block that is gone too, nothing that was lost before is missed. */
 static void finish(void)
 {
     broker.lose_next = false;
     while (broker.n_queued)
         arrive();
     lose_reply();
-    mirror_block_want_list(mirror, now_ms);
+    publish_block(EVENT_BLOCK_MARK);
+    arrive();
     for (int i = 0; i < 3 && mirror->phase == MIRROR_WANTS_LIST; i++) {
         ask();
         make_reply();
@@ -385,8 +386,10 @@ static void step(uint8_t byte)
         lose_reply();
         break;
     case 13:
-        if (broker.exists)
-            publish_block(pid % 2 ? EVENT_BLOCK_MARK : EVENT_BLOCK_RESYNC);
+        if (pid % 2)
+            publish_block(EVENT_BLOCK_MARK);
+        else if (broker.exists)
+            publish_block(EVENT_BLOCK_RESYNC);
         break;
     case 14:
         if (pid % 2)

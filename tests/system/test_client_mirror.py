@@ -211,6 +211,11 @@ class ClientMirrors(SystemCase):
         for block in blocks:
             block.remove()
         self.assertEqual(set(self.agree(probe, *others, *held)), others)
+        lists = probe.counts["lists"]
+        for block in blocks:
+            block.watch.until_event("block-mark")  # of its end
+        self.agree(probe, *others)
+        self.assertEqual((probe.counts["lists"], probe.counts["gaps"]), (lists, 0), "what is known asks for nothing")
 
     def test_it_finds_the_broker_that_takes_the_place_of_a_killed_one(self) -> None:
         if self.tracker != "cgroup":

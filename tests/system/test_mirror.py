@@ -89,7 +89,18 @@ class Mirrors(SystemCase):
             self.workload(block, seed, held)
             self.assert_all_agree(block, self.mirror(block))
 
-    def test_a_removal_whose_event_was_lost_is_noticed(self) -> None:
+    def test_a_removal_whose_event_was_lost_is_noticed_by_the_mark(self) -> None:
+        block = self.block()
+        proxy = self.proxy(block, 1)
+        mirror = self.mirror(block, proxy.endpoint)
+        proxy.loss = 1.0
+        block.remove()
+        programs.wait_for(lambda: proxy.dropped == 1, "its end is lost")
+        proxy.loss = 0.0
+        mirror.until(lambda: mirror.picture.epoch is None, "no block")
+        self.assertEqual(mirror.repairs, 1)
+
+    def test_a_removal_whose_event_was_lost_is_noticed_by_the_next_epoch(self) -> None:
         block = self.block()
         proxy = self.proxy(block, 1)
         mirror = self.mirror(block, proxy.endpoint)
@@ -113,13 +124,23 @@ class Marks(SystemCase):
         odd, _ = block.run("exit", 0)
         block.check_end(odd.pid, ("exit_code", 0))
         block.watch.catch_up()
+        self.check_marks(block)
+
+    def test_a_block_that_was_removed_is_marked_as_any(self) -> None:
+        block = self.block()
+        block.remove()
+        block.watch.until_event("block-removed")
+        self.check_marks(block)
+
+    def check_marks(self, block: Block) -> None:
         last = time.monotonic()
+        newest = block.watch.events[-1].data
         marks = []
         while time.monotonic() < last + 12.5:
             event = block.watch.pump(0.1)
             if event is not None:
                 self.assertEqual(event.name, "agent:block-mark")
-                self.assertEqual(event.data["seq"], block.watch.law.seq)
+                self.assertEqual((event.data["epoch"], event.data["seq"]), (newest["epoch"], newest["seq"]))
                 marks.append(time.monotonic() - last)
         self.assertEqual(len(marks), 2, f"at {marks}")
         self.assertAlmostEqual(marks[0], 1.0, delta=0.6)

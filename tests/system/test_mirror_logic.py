@@ -24,10 +24,13 @@ class World:
         self.epoch: str | None = None
         self.seq = 0
         self.processes: dict[Key, dict[str, Any]] = {}
+        self._newest: tuple[str, int] | None = None  # epoch and number of the newest event
         self._epochs = self._clock = 0
 
     def _event(self, name: str, **data: Any) -> Event:
         self.seq += 1
+        assert self.epoch is not None
+        self._newest = self.epoch, self.seq
         data |= {"block_id": "b", "epoch": self.epoch, "seq": self.seq}
         return Event("block:b", {"event": f"agent:{name}", "scopes": ["block:b"], "data": data})
 
@@ -60,11 +63,12 @@ class World:
         self.processes[pid, self._clock] = record
         return self._event("process-added", process=record)
 
-    def mark(self) -> Event | None:
-        if self.epoch is None:
-            return None
+    def mark(self) -> Event:
+        """Of a block that is gone too."""
+        assert self._newest is not None
+        epoch, seq = self._newest
         return Event("block:b", {"event": "agent:block-mark", "data": {
-            "block_id": "b", "epoch": self.epoch, "seq": self.seq}})
+            "block_id": "b", "epoch": epoch, "seq": seq}})
 
     def list(self) -> dict[str, Any]:
         reply: dict[str, Any] = {"tracked": self.epoch is not None,
@@ -231,8 +235,7 @@ class FakeBroker:
     def step(self, mark: bool = False) -> None:
         with self.lock:
             event = self.world.mark() if mark else self.world.change()
-            if event is not None:
-                self._send("block:b", event.body)
+            self._send("block:b", event.body)
 
     def _send(self, topic: str, body: dict[str, Any]) -> None:
         self._events.send_multipart([topic.encode(), pack(body)])

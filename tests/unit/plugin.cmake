@@ -11,7 +11,7 @@ if(CRITERION_FOUND)
     target_link_libraries(plugin_bench PUBLIC plugin_objects PkgConfig::CRITERION)
     target_link_options(plugin_bench INTERFACE -Wl,--wrap=facts_read -Wl,--wrap=proc_stat_read
                         -Wl,--wrap=proc_rss_bytes)
-    foreach(module escapees hits lives netlink_lives publish scans)
+    foreach(module escapees hits lives marks netlink_lives publish scans)
         proctrack_criterion(test_plugin_${module} test_plugin_${module}.c LIBS plugin_bench)
     endforeach()
     proctrack_criterion(test_plugin_traces test_plugin_traces.c test_plugin_trace.c

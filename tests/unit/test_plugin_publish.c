@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What events hold, what happens where the host has no room, and the marks. */
+/* What events hold, and what happens where the host has no room. */
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -109,69 +109,4 @@ Test(publish, without_a_publish_of_the_host_all_else_works)
     exits(1, 0);
     cr_assert_null(bench_process(bench, pid_of(1)));
     cr_assert_eq(one->seq, 3, "every event takes a number, delivered or not");
-}
-
-/* ---- marks ---- */
-
-static bool is_marked(struct bench *the_bench)
-{
-    return bench_count(the_bench, "block-mark") == 2;
-}
-
-static void call_mark_timer(uint64_t ahead_ns)
-{
-    publish_on_mark_timer(bench->module.mark_timer, (monotonic_ns() + ahead_ns) / 1000,
-                          &bench->module);
-}
-
-Test(publish, a_second_behind_its_last_event_a_block_is_marked)
-{
-    uint64_t began = monotonic_ns();
-    born(1, OUTSIDE);
-    execs(1, "a");
-    cr_assert(bench_run(bench, is_marked, 20000));
-    cr_assert_geq(monotonic_ns() - began, NS_PER_SECOND);
-    assert_story(bench, "added 1 a; two:block-mark; block-mark");
-    cr_assert_eq(bench_last(bench, "block-mark")->seq, one->seq);
-}
-
-Test(publish, ten_seconds_behind_its_last_event_a_block_is_marked_again_and_no_more)
-{
-    born(1, OUTSIDE);
-    execs(1, "a");
-    call_mark_timer(2 * NS_PER_SECOND);
-    assert_story(bench, "added 1 a; two:block-mark; block-mark");
-    call_mark_timer(9 * NS_PER_SECOND);
-    assert_story(bench, "");
-    call_mark_timer(11 * NS_PER_SECOND);
-    assert_story(bench, "two:block-mark; block-mark");
-    call_mark_timer(1000 * NS_PER_SECOND);
-    assert_story(bench, "");
-    cr_assert_null(TAILQ_FIRST(&bench->module.marked));
-    cr_assert_null(TAILQ_FIRST(&bench->module.marked_late));
-}
-
-Test(publish, a_new_event_puts_the_marks_off)
-{
-    born(1, OUTSIDE);
-    execs(1, "a");
-    call_mark_timer(2 * NS_PER_SECOND);
-    bench_story(bench);
-    execs(1, "b");
-    call_mark_timer(0);
-    assert_story(bench, "exec 1 b");
-    call_mark_timer(2 * NS_PER_SECOND);
-    assert_story(bench, "block-mark");
-    call_mark_timer(11 * NS_PER_SECOND);
-    assert_story(bench, "two:block-mark; block-mark");
-}
-
-Test(publish, a_mark_that_the_host_cannot_take_is_no_loss)
-{
-    bench->host_answer = -EAGAIN;
-    call_mark_timer(2 * NS_PER_SECOND);
-    bench->host_answer = 0;
-    cr_assert_eq(bench->module.counters.unpublished, 0);
-    call_mark_timer(11 * NS_PER_SECOND);
-    cr_assert_eq(bench_count(bench, "block-mark"), 4);
 }
