@@ -221,6 +221,7 @@ static int apply(struct mirror_block *block, const struct mirror_event *event, i
         return 0;
     }
     begin(block, at->epoch, at->seq);
+    block->by_event |= first;
     int result = mirror_change_by_event(block, event);
     if (result < 0)
         mirror_block_want_list(block, now_ms);
@@ -248,12 +249,23 @@ static void keep(struct mirror_block *block, const struct mirror_event *event)
     STAILQ_INSERT_TAIL(&block->kept, kept, link);
 }
 
+/* One of an epoch that is over. */
+static void take_late(struct mirror_block *block, int64_t now_ms)
+{
+    if (block->phase != MIRROR_WHOLE || !block->by_event || !block->present)
+        return;
+    block->teller->counts.gaps++;
+    mirror_block_want_list(block, now_ms);
+}
+
 /* Where junk took an event's place, the next one shows the gap. */
 int mirror_block_event(struct mirror_block *block, const struct mirror_event *event, int64_t now_ms)
 {
     block->teller->counts.events++;
-    if (is_among(block->past, event->at.epoch))
+    if (is_among(block->past, event->at.epoch)) {
+        take_late(block, now_ms);
         return 0;
+    }
     switch (block->phase) {
     case MIRROR_WANTS_LIST:
         see(block, event->at.epoch);
@@ -291,8 +303,8 @@ static void each_kept(struct mirror_block *block, int64_t now_ms,
 static void catch_up(struct mirror_block *block, const struct mirror_event *event, int64_t now_ms)
 {
     if (is_among(block->past, event->at.epoch))
-        return;
-    if (block->phase == MIRROR_WHOLE)
+        take_late(block, now_ms);
+    else if (block->phase == MIRROR_WHOLE)
         apply(block, event, now_ms);
     else
         see(block, event->at.epoch);
@@ -327,6 +339,7 @@ static void close_epochs(struct mirror_block *block, struct text epoch)
 
 static int take_list(struct mirror_block *block, const struct list_reply *list)
 {
+    block->by_event = false;
     if (!list->head.tracked) {
         begin(block, text_of(""), 0);
         mirror_change_remove(block, PROCTRACK_GONE_MISSED, text_of(""));

@@ -8,7 +8,9 @@
  *
  * All of it rests on two facts. Events of a broker arrive in the order in which they were
  * published. And a list counts every event that had arrived before it was asked for, so that of
- * those only the epochs are of interest: one that is not the list's is over.
+ * those only the epochs are of interest: one that is not the list's is over. A list may overtake
+ * events, though: where one of an epoch that is over comes behind the first event of what is held
+ * for the present one, that one is older, and over too.
  *
  * One thread at a time.
  */
@@ -59,6 +61,7 @@ struct mirror_block {
     int64_t gone_ms; /* since when nothing is known of it and nothing is wanted; 0: not so */
     enum mirror_phase phase;
     struct mirror_epoch epoch;
+    bool by_event;                           /* its first event began the epoch, not a list */
     struct mirror_epoch past[MIRROR_EPOCHS]; /* are over: late events of theirs mean nothing */
     struct mirror_epoch seen[MIRROR_EPOCHS]; /* of events that came before the list is asked for */
     unsigned n_past, n_seen;

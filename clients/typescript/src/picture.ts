@@ -101,6 +101,7 @@ export class Picture implements Block {
 
     private noted = new Set<string>(); // epochs of events that came while stale
     private readonly over = new Set<string>(); // epochs whose late events mean nothing
+    private byEvent = false; // an event began the epoch, not a list
 
     constructor(readonly blockId: string) {
         this.topic = blockScope(blockId);
@@ -153,8 +154,12 @@ export class Picture implements Block {
     /** Takes the next event, in the order of arrival. */
     event(event: Event): BlockChange[] {
         const data = event.data;
-        if (!this.isOurs(event, data) || this.over.has(data.epoch)) {
+        if (!this.isOurs(event, data)) {
             return [];
+        }
+        if (this.over.has(data.epoch)) {
+            // A list may overtake events. What began before this one came is older, and over too.
+            return this.whole && this.byEvent ? this.lost() : [];
         }
         const { epoch, seq } = data;
         if (!this.whole) {
@@ -171,6 +176,7 @@ export class Picture implements Block {
             return this.lost();
         }
         const isNew = this.epoch === undefined;
+        this.byEvent ||= isNew;
         this.epoch = epoch;
         this.seq = seq;
         const changes = this.apply(event.name as keyof BlockEvents, data, isNew);
@@ -188,6 +194,7 @@ export class Picture implements Block {
         this.end([before, ...this.noted], list.epoch);
         this.noted = new Set();
         this.whole = true;
+        this.byEvent = false;
         this.epoch = list.epoch;
         this.seq = list.seq;
         if (list.epoch === undefined) {
@@ -256,6 +263,7 @@ export class Picture implements Block {
                 return this.take({ how: "escaped", data: data as unknown as AgentProcessEscaped });
             case "agent:block-removed":
                 this.end([this.epoch], undefined);
+                this.byEvent = false;
                 this.epoch = undefined;
                 this.seq = 0;
                 return isNew ? [] : this.forget("untracked", textOf(data["reason"]));

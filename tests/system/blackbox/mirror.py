@@ -35,10 +35,13 @@ class Picture:
         self.needs_list = True
         self._past: set[str] = set()  # epochs that are over: late events of theirs mean nothing
         self._seen: set[str] = set()  # epochs of events that came while a list was needed
+        self._by_event = False  # an event began the epoch, not a list
 
     def event(self, event: Event) -> None:
         """Takes the next event of the block, in the order of arrival."""
         if event.data["epoch"] in self._past:
+            # A list may overtake events. What began before this one came is older, and over too.
+            self.needs_list |= self._by_event
             return
         if self.needs_list:
             self._seen.add(event.data["epoch"])
@@ -49,6 +52,7 @@ class Picture:
         """Takes the reply of a `list_block` that was asked for after all events so far had come: it
         counts them all, so an epoch among them that is not its own is over."""
         self._begin(reply.get("epoch"))
+        self._by_event = False
         self._past |= self._seen - {self.epoch}
         self._seen = set()
         self.seq = reply.get("seq", 0)
@@ -72,6 +76,7 @@ class Picture:
             self._seen.add(epoch)
             return
         self.epoch, self.seq = epoch, seq
+        self._by_event |= first
         self._change(event.name, event.data)
 
     def _change(self, name: str, data: dict[str, Any]) -> None:
@@ -82,6 +87,7 @@ class Picture:
             self.processes.pop((data["pid"], data["started_at_ms"]), None)
         elif name == "agent:block-removed":
             self._begin(None)
+            self._by_event = False
             self.seq = 0
             self.processes = {}
 

@@ -44,6 +44,7 @@ class Picture:
         self.confidence_reason = ""
         self._noted: set[str | None] = set()  # epochs of events that came while stale
         self._over: set[str | None] = set()  # epochs whose late events mean nothing
+        self._by_event = False  # an event began the epoch, not a list
 
     def lost(self) -> list[Change]:
         """Something may have been missed: a list is needed."""
@@ -55,19 +56,24 @@ class Picture:
     def event(self, event: Event) -> list[Change]:
         """Takes the next event, in the order of arrival."""
         data = event.data
-        if not self._is_ours(event) or data["epoch"] in self._over:
+        if not self._is_ours(event):
             return []
+        if data["epoch"] in self._over:
+            # A list may overtake events. What began before this one came is older, and over too.
+            return self.lost() if self._by_event else []
         if not self.whole:  # the list to come counts it
             self._noted.add(data["epoch"])
             return []
         epoch, seq = data["epoch"], data["seq"]
         if epoch == self.epoch and seq <= self.seq:
             return []
-        following = seq == self.seq + 1 if epoch == self.epoch else self.epoch is None and seq == 1
+        first = self.epoch is None and seq == 1
+        following = seq == self.seq + 1 if epoch == self.epoch else first
         if event.name == "agent:block-mark" or not following:
             self._noted.add(epoch)
             return self.lost()
         self.epoch, self.seq = epoch, seq
+        self._by_event |= first
         return self._apply(event.name.removeprefix("agent:"), data)
 
     def listed(self, reply: Mapping[str, Any]) -> list[Change]:
@@ -78,6 +84,7 @@ class Picture:
         self._over = (self._over | self._noted | {self.epoch}) - {epoch, None}
         self._noted = set()
         self.epoch, self.seq, self.processes, self.whole = epoch, seq, processes, True
+        self._by_event = False
         self._set_confidence(reply)
         changes = [
             Change("process-gone", record)
@@ -126,6 +133,7 @@ class Picture:
         changes = [Change("process-gone", record) for record in self.processes.values()]
         self._over.add(self.epoch)
         self.epoch, self.seq, self.processes = None, 0, {}
+        self._by_event = False
         self._set_confidence({})
         return changes
 
