@@ -169,11 +169,17 @@ class Load:
                 "counters": stats["counters"], "broker": info["counters"] | info.get("gauges", {})}
 
 
-def of_requests(took: list[tuple[str, float]]) -> dict[str, float | None]:
-    """Percentiles of those that are answered at once, and of those that wait for processes to end."""
+def of_requests(took: list[tuple[str, float]]) -> dict[str, Any]:
+    """Percentiles of those that are answered at once, and of those that wait for processes to end; and of each
+    command."""
     waiting = [ms for command, ms in took if command in clients.WAITING]
     others = [ms for command, ms in took if command not in clients.WAITING]
-    return {"requests": len(took), "request_max_ms": max(others, default=None),
+    by_command: dict[str, list[float]] = {}
+    for command, ms in took:
+        by_command.setdefault(command, []).append(ms)
+    each = {command: {"n": len(ms), "p50_ms": storms.percentile(ms, 50), "p99_ms": storms.percentile(ms, 99),
+                      "max_ms": max(ms)} for command, ms in sorted(by_command.items())}
+    return {"requests": len(took), "requests_by_command": each, "request_max_ms": max(others, default=None),
             "waiting_p50_ms": storms.percentile(waiting, 50), "waiting_max_ms": max(waiting, default=None)} | \
         {f"request_p{percent}_ms": storms.percentile(others, percent) for percent in (50, 99)}
 
