@@ -17,7 +17,7 @@
 #define TAG_SCOPE    "PROCTRACK_SCOPE"
 #define TAG_INSTANCE "WPS_RUNTIME_DIR"
 
-int look_read(struct look *ret, const struct tracker *tracker)
+int look_read(struct look *ret, const struct tracker *tracker, unsigned *progress)
 {
     _cleanup_free_ uint32_t *pids = NULL;
     size_t n_pids;
@@ -29,6 +29,8 @@ int look_read(struct look *ret, const struct tracker *tracker)
         return -ENOMEM;
     for (size_t i = 0; i < n_pids; i++) {
         struct proc_stat stat;
+        if (progress)
+            __atomic_add_fetch(progress, 1, __ATOMIC_RELAXED);
         if (proc_stat_read(&stat, pids[i]) < 0 || proc_has_ended(&stat))
             continue;
         look.rows[look.n++] = (struct lineage_row){

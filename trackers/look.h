@@ -19,8 +19,9 @@ struct look {
 };
 
 /* All processes that run. Barred are kernel threads, init, ourselves and our helper; the tags of
- * those above us are void. On success the caller owns it. -ENOMEM, or what /proc says. */
-int look_read(struct look *ret, const struct tracker *tracker);
+ * those above us are void. `progress` grows with each that was read, for a thread that looks on; it
+ * may be null. On success the caller owns what is returned. -ENOMEM, or what /proc says. */
+int look_read(struct look *ret, const struct tracker *tracker, unsigned *progress);
 
 /* Frees what it holds. A zeroed one is fine. */
 void look_clear(struct look *look);

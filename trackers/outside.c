@@ -236,7 +236,7 @@ static void forget_members(struct look *look)
 static int find(struct hunt *hunt)
 {
     const struct known *known = hunt->search->known;
-    int r = look_read(&hunt->look, hunt->search->tracker);
+    int r = look_read(&hunt->look, hunt->search->tracker, &hunt->search->progress);
     if (r < 0)
         return r;
     lineage_find(hunt->look.rows, hunt->look.n, known ? known->members : NULL,

@@ -66,7 +66,7 @@ struct outside_search {
 
     /* The owner's while it runs; both atomic. */
     bool given_up;     /* nobody is to be signalled any more */
-    unsigned progress; /* grows with each process that was read */
+    unsigned progress; /* grows with each reading of a process */
 
     int result; /* 0, -ENOMEM, or what /proc says */
 };
