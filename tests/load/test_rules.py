@@ -12,6 +12,13 @@ class Invariants(unittest.TestCase):
         picture = {"a": {(1, 5): {"pid": 1, "command": "x"}}}
         self.assertEqual(rules.against_mirror(picture, {"a": {(1, 5): {"command": "x", "pid": 1}}}), [])
 
+    def test_a_block_at_another_number_or_epoch_or_nowhere_is_told_with_both(self):
+        self.assertEqual(rules.apart({"a": ("e", 2)}, {"a": ("e", 2)}), [])
+        self.assertEqual(rules.apart({"a": ("e", 2), "b": ("e", 1)}, {"a": ("f", 2), "c": ("e", 3)}),
+                         ["block a: the registry is at 2 of e, the mirror at 2 of f",
+                          "block b: the registry is at 1 of e, the mirror nowhere",
+                          "block c: the registry is nowhere, the mirror at 3 of e"])
+
     def test_who_is_listed_nowhere_or_is_not_there_is_told(self):
         self.assertEqual(rules.against_kernel({"a": {1}}, {"a": {1, 2}}), ["block a: unlisted: [2] (1)"])
         self.assertEqual(rules.against_kernel({"a": {1, 2}}, {"a": {1}}),

@@ -129,8 +129,8 @@ class Load:
         """What does not agree: the registry, the mirror, the kernel."""
         heads = {block["block_id"]: (block["epoch"], block["seq"])
                  for block in self.broker.control("list_all_blocks")["blocks"]}
-        if moved := heads.items() ^ self.mirror.ask("heads").items():
-            return [f"the mirror is not where the registry is: {sorted(moved)[:4]} ({len(moved)})"]
+        if moved := rules.apart(heads, self.mirror.ask("heads")):
+            return [f"the mirror is not where the registry is: {', '.join(moved[:4])} ({len(moved)} blocks)"]
         blocks = sorted(heads)
         lists = dict(zip(blocks, self.broker.ask_many("list_block", [{"block_id": block} for block in blocks])))
         pictures = self.mirror.ask("pictures")

@@ -12,6 +12,14 @@ Picture = dict[Key, dict[str, Any]]
 
 # ---- invariants ----------------------------------------------------------------------------------
 
+def apart(registry: dict[str, tuple[str, int]], mirror: dict[str, tuple[str, int]]) -> list[str]:
+    """Epoch and number of blocks, where the two do not have the same."""
+    def place(at: tuple[str, int] | None) -> str:
+        return "nowhere" if at is None else f"at {at[1]} of {at[0]}"
+    return [f"block {block}: the registry is {place(registry.get(block))}, the mirror {place(mirror.get(block))}"
+            for block in sorted(registry.keys() | mirror.keys()) if registry.get(block) != mirror.get(block)]
+
+
 def against_kernel(registry: dict[str, set[int]], kernel: dict[str, set[int]]) -> list[str]:
     """Pids by block, as the registry lists them and as the cgroups have them."""
     told = [f"block {block}: there is one more in the kernel than in the registry or the other way round"
