@@ -167,6 +167,7 @@ class TheSameProcess(RunCase):
         for scope in ("main", "bg/7"):
             _, out, _ = self.run_it("-b", block.id, "-s", scope, "env", "-0", env=before)
             told = dict(entry.split("=", 1) for entry in out.split("\0") if entry)
+            told.pop("__LLVM_PROFILE_RT_INIT_ONCE", None)  # of a build that counts what is reached
             self.assertEqual(told, before | {
                 "PROCTRACK_BLOCK": block.id, "PROCTRACK_SCOPE": scope,
                 "WPS_RUNTIME_DIR": str(self.broker.runtime)})

@@ -133,7 +133,7 @@ describe("a mirror of one block", () => {
         await client.ensureTracker("b");
         await until(mirror, "the block", () => mirror.block("b") !== undefined);
 
-        broker.signal("SIGSTOP");
+        await broker.hang();
         await assert.rejects(client.describe({ timeoutMs: 200 }), { name: "NoReply" });
         for await (const change of mirror) {
             if (change.type === "state" && change.state === "stale") {
@@ -142,7 +142,7 @@ describe("a mirror of one block", () => {
             }
         }
         assert.notEqual(mirror.block("b"), undefined, "it shows what it knew");
-        broker.signal("SIGCONT");
+        broker.goOn();
         await until(mirror, "current again", () => true);
         await client.describe(); // over a fresh socket
         await client.assignProcess("b", (await child(t, "sleep", "1001")).pid);

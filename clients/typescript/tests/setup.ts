@@ -155,8 +155,17 @@ export class Broker {
         }
     }
 
-    signal(signal: NodeJS.Signals): void {
-        this.process?.kill(signal);
+    /** Stops it, with all its threads: who was on a processor answers for a moment more. */
+    async hang(): Promise<void> {
+        this.process?.kill("SIGSTOP");
+        const threads = `/proc/${this.process?.pid}/task`;
+        const isStopped = (thread: string): boolean =>
+            /\) T [^)]*$/.test(readFileSync(join(threads, thread, "stat"), "utf8"));
+        await until("wpsd does not stop", () => readdirSync(threads).every(isStopped));
+    }
+
+    goOn(): void {
+        this.process?.kill("SIGCONT");
     }
 
     /** Kills it with -9: it has no time to do anything. */
