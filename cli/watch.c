@@ -67,6 +67,7 @@ struct seen {
     char id[BLOCK_ID_MAX + 1];
     char epoch[EPOCH_MAX + 1];
     uint64_t seq;
+    bool old; /* of an event that was kept */
 };
 
 struct watch {
@@ -194,11 +195,11 @@ static void notice(const struct watch *watch, const char *format, ...)
     fputc('\n', stderr);
 }
 
-static struct seen *seen_of(struct watch *watch, const char *id)
+static struct seen *seen_of(struct watch *watch, const char *id, bool make)
 {
     struct seen *seen = NULL;
     HASH_FIND_STR(watch->seen, id, seen);
-    if (!seen && strlen(id) <= BLOCK_ID_MAX && (seen = calloc(1, sizeof *seen))) {
+    if (!seen && make && strlen(id) <= BLOCK_ID_MAX && (seen = calloc(1, sizeof *seen))) {
         strcpy(seen->id, id);
         HASH_ADD_STR(watch->seen, id, seen);
         if (!seen->hh.tbl) {
@@ -215,23 +216,31 @@ static void forget(struct watch *watch, struct seen *seen)
     free(seen);
 }
 
-/* Takes note of an event's place. False: it was shown before. */
-static bool is_news(struct watch *watch, const char *id, const struct event *event,
-                    const struct block_point *at)
+/* Of the events that were kept not all are, nor are all asked for. */
+static bool is_gap_expected(const struct watch *watch, const struct seen *seen, bool old)
 {
-    struct seen *seen = seen_of(watch, id);
+    return old || (seen->old && watch->n_wanted > 0);
+}
+
+/* Takes note of an event's place. False: it was shown before. A mark of a block of which nothing is
+ * known is the last word of one that is gone. */
+static bool is_news(struct watch *watch, const char *id, const struct event *event,
+                    const struct block_point *at, bool old)
+{
     bool mark = text_is(event->event, EVENT_BLOCK_MARK);
+    struct seen *seen = seen_of(watch, id, !mark);
     if (!seen || at->epoch.size > EPOCH_MAX)
         return true;
     if (seen->seq > 0 && text_is(at->epoch, seen->epoch)) {
         uint64_t next = seen->seq + !mark;
         if (at->seq < next)
             return mark;
-        if (at->seq > next)
+        if (at->seq > next && !is_gap_expected(watch, seen, old))
             notice(watch, "%llu events of %s did not arrive; proctrack ps %s shows what is there",
                    (unsigned long long)(at->seq - next), id, id);
     }
     seen->seq = at->seq;
+    seen->old = old;
     memcpy(seen->epoch, at->epoch.at, at->epoch.size);
     seen->epoch[at->epoch.size] = '\0';
     if (text_is(event->event, EVENT_BLOCK_REMOVED))
@@ -255,7 +264,7 @@ static void show_json(const struct event *event, const msgpack_object *data)
     json_line(line);
 }
 
-/* Shows an event, if it is one that is wanted. */
+/* Shows an event, if it is one that is wanted. `when_ms` of 0: it was kept. */
 static void show(struct watch *watch, const struct event *event, uint64_t when_ms)
 {
     struct wire_doc doc = {0};
@@ -268,7 +277,8 @@ static void show(struct watch *watch, const struct event *event, uint64_t when_m
     const msgpack_object *data = has_data ? &doc.root : NULL;
     bool of_block = has_data && strncmp(event->event.at, "agent:", 6) == 0 &&
                     data->type == MSGPACK_OBJECT_MAP && block_point_read(&at, data, NULL) == 0;
-    if ((!of_block || is_news(watch, id, event, &at)) && wants_event(watch, event->event)) {
+    if ((!of_block || is_news(watch, id, event, &at, when_ms == 0)) &&
+        wants_event(watch, event->event)) {
         if (watch->common.json)
             show_json(event, data);
         else

@@ -100,8 +100,9 @@ static int read_name(struct history *history, struct watch_link *link, const cha
 {
     struct reply reply;
     zmq_msg_t body;
+    uint64_t most = *scope ? n : EVENT_PERSIST_MAX; /* those of all are of many blocks */
     zmq_msg_init(&body);
-    int result = watch_link_history(link, name, scope, n, &reply, &body, error);
+    int result = watch_link_history(link, name, scope, most, &reply, &body, error);
     if (result == 0) {
         result = add_all(history, reply.data, error);
         reply_close(&reply);

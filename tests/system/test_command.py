@@ -422,6 +422,14 @@ class Watching:
     def lines(self) -> list[str]:
         return self.out.decode().splitlines()
 
+    def read(self) -> None:
+        """What is there within a moment."""
+        if select.select([self.process.stdout], [], [], 0.1)[0]:
+            piece = os.read(self.process.stdout.fileno(), 65536)
+            if not piece:
+                raise AssertionError(f"it ended: {self.process.stderr.read()}")
+            self.out += piece
+
     def until(self, pattern: str, provoke: Any = None) -> str:
         """The first line that fits. What is told only to who has subscribed is provoked again and again."""
         end = time.monotonic() + DEADLINE
@@ -430,11 +438,7 @@ class Watching:
                 return found[0]
             if provoke:
                 provoke()
-            if select.select([self.process.stdout], [], [], 0.1)[0]:
-                piece = os.read(self.process.stdout.fileno(), 65536)
-                if not piece:
-                    raise AssertionError(f"it ended: {self.process.stderr.read()}")
-                self.out += piece
+            self.read()
         raise AssertionError(f"no line {pattern!r} in {self.lines()}")
 
     def end(self, number: int = signal.SIGINT) -> None:
@@ -509,6 +513,79 @@ class Watches(CommandCase):
         again = self.block()
         watching.until(rf"{again.id} +process-added", lambda: again.begin(["/bin/true"]).finish())
         watching.end()
+
+
+def without_persist(body: dict[str, Any]) -> dict[str, Any]:
+    """How many of its kind are kept is no part of what happened."""
+    return {key: value for key, value in body.items() if key != "persist"}
+
+
+class WatchesWhatWas(CommandCase):
+    """watch --since-history, of a broker that keeps events."""
+
+    options = {"persist": 50}
+
+    def lives(self, block: Block, n: int) -> list[dict[str, Any]]:
+        """So many processes come and go. All events that the block has had since it began."""
+        for _ in range(n):
+            odd = block.odd("hold")
+            odd.until("ready")
+            block.watch.until_added(odd.pid)
+            odd.finish()
+            block.watch.until_ended(odd.pid)
+        block.watch.catch_up()
+        return [without_persist(event.body) for event in block.watch.events if event.name != "agent:block-mark"]
+
+    def shown(self, n: int, *words: object) -> list[dict[str, Any]]:
+        """What it shows until there are so many."""
+        watching = Watching(self, "--json", *words)
+        programs.wait_for(lambda: watching.read() or len(watching.lines()) >= n, f"{n} lines")
+        watching.end()
+        return [json.loads(line) for line in watching.lines()]
+
+    def test_it_begins_with_all_that_was_kept_in_the_order_of_publishing(self) -> None:
+        block = self.block()
+        told = self.lives(block, 3)
+        self.assertEqual(self.shown(len(told), "--since-history", 100, block.id), told)
+
+    def test_it_goes_on_where_what_was_kept_ends(self) -> None:
+        block = self.block()
+        self.lives(block, 2)
+        watching = Watching(self, "--json", "--since-history", 100, block.id)
+        watching.until("agent:process-exited")
+        told = self.lives(block, 2)
+        newest = told[-1]["data"]["seq"]
+        watching.until(f'"seq": *{newest}\\b')
+        watching.end()
+        self.assertEqual([json.loads(line) for line in watching.lines()], told)
+
+    def test_of_each_block_the_newest_are_shown(self) -> None:
+        one, other = self.block(self.new_id("alpha")), self.block(self.new_id("alpha"))
+        told = {block.id: self.lives(block, 3) for block in (one, other)}
+        shown = self.shown(4, "--since-history", 2, "alpha-*")
+        for block_id, events in told.items():
+            self.assertEqual([event for event in shown if event["data"]["block_id"] == block_id], events[-2:])
+
+    def test_only_the_wanted_events_are_shown(self) -> None:
+        block = self.block()
+        told = self.lives(block, 3)
+        wanted = [event for event in told if event["event"] == "agent:process-exited"]
+        self.assertEqual(self.shown(3, "-n", 100, "--event", "process-exited", block.id), wanted)
+
+    def test_the_lives_of_a_block_come_one_after_the_other(self) -> None:
+        block = self.block()
+        told = self.lives(block, 1)
+        block.remove()
+        removed = block.watch.until_event("block-removed")
+        block.ensured = self.control("ensure_tracker", block_id=block.id)
+        told = [*told, without_persist(removed.body), *self.lives(block, 1)[len(told) + 1:]]
+        self.assertEqual(self.shown(len(told), "-n", 100, block.id), told)
+
+    def test_without_anything_kept_it_shows_what_comes(self) -> None:
+        watching = Watching(self, "--since-history", 5, self.new_id("never"))
+        programs.wait_for(lambda: catches(watching.process.pid, signal.SIGINT), "it is ready")
+        watching.end()
+        self.assertEqual(watching.lines(), [])
 
 
 class Terminal:
