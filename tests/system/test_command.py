@@ -23,7 +23,9 @@ from typing import Any
 from unittest import SkipTest
 
 from blackbox import programs
+from blackbox.broker import remove_cgroup
 from blackbox.case import Block, SystemCase
+from blackbox.intrude import stopped
 from blackbox.programs import Odd
 from blackbox.wire import DEADLINE, GRACE_MS
 
@@ -246,6 +248,23 @@ class Acts(CommandCase):
         self.assertEqual(self.run_it("kill", block.id, os.getpid(), status=ABSENT), "")
         self.assertIn(f"pid {os.getpid()} is not in it", self.errors)
 
+    def test_kill_of_a_scope_that_is_not_there_kills_nobody(self) -> None:
+        block = self.block()
+        self.sleepers(block)
+        self.assertEqual(self.run_it("kill", "--scope", "bg/9", block.id, status=ABSENT), "")
+        self.assertIn(f"{block.id}: it has no scope bg/9: nothing was killed", self.errors)
+        self.assertEqual(len(block.listed()), 3)
+
+    def test_kill_started_ends_the_tool_calls_and_says_how_many(self) -> None:
+        block = self.block()
+        agent = self.agent(block)
+        self.assertEqual(self.run_it("kill", "--started", block.id, os.getpid(), status=ABSENT), "")
+        self.assertEqual(len(block.listed()), 3, "below somebody else nobody is meant")
+        self.assertEqual(self.run_it("kill", "--started", block.id, agent.pid),
+                         f"{block.id}: killed 2 started processes\n")
+        programs.wait_for(lambda: set(block.listed()) == {agent.pid}, "the agent is left")
+        self.assertEqual(self.json_of("kill", "--started", block.id, status=NO)["killed"], [])
+
     def test_stop_lets_them_end_and_kills_those_that_do_not(self) -> None:
         gentle, stubborn = self.block(), self.block()
         self.sleepers(gentle)
@@ -349,6 +368,19 @@ while :; do sleep 0.02; done""")
         self.assertNotIn(block.id, self.run_it("ls", "--quiet").split())
         self.assertEqual(self.json_of("rm", self.block().id)["survivors"], [])
 
+    def test_rm_names_who_has_the_tag_and_is_outside_and_ends_it_where_that_is_wanted(self) -> None:
+        block, other = self.block(), self.block()
+        spared, ended = (Odd("hold", environment=each.tag) for each in (block, other))
+        for odd in (spared, ended):
+            self.addCleanup(odd.close)
+            odd.until("ready")
+        told = self.run_it("rm", "--include-escaped", "--timeout", "20s", other.id)
+        self.assertEqual(told, f"{other.id}: removed\n")
+        self.assertEqual(ended.process.wait(DEADLINE), -signal.SIGKILL)
+        if self.tracker == "cgroup":  # without cgroups it is a member
+            self.assertIn(f"{spared.pid}", self.run_it("rm", block.id, status=NO))
+            self.assertTrue(programs.is_running(spared.pid))
+
 
 def catches(pid: int, number: int) -> bool:
     """It has blocked that signal, to read it in its own time."""
@@ -390,6 +422,30 @@ class Statuses(CommandCase):
                 told = self.run_it(*words.format("demo").split(), "--timeout-ms", "200", status=FAILED, env=nowhere)
                 self.assertEqual(told, "")
                 self.assertIn(f"{self.broker.runtime}/nowhere", self.errors)
+
+    def test_a_broker_that_does_not_answer_is_status_3_when_the_time_is_over(self) -> None:
+        block = self.block()
+        with stopped(self.broker.process.pid):
+            for words in ("ls", "freeze {}", "wait --timeout 100ms {}", "rm --timeout 100ms {}"):
+                with self.subTest(words=words):
+                    told = self.run_it(*words.format(block.id).split(), "--timeout-ms", "300", status=FAILED)
+                    self.assertEqual(told, "")
+                    self.assertRegex(self.errors, r"no (answer|reply) from ipc://\S+/control")
+
+    def test_a_broker_that_ends_before_it_answered_is_status_3(self) -> None:
+        block = self.block()
+        self.sleepers(block, 1)
+        waiting = subprocess.Popen(command("wait", block.id), env=self.environment(), stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
+        self.addCleanup(waiting.wait)
+        self.addCleanup(waiting.kill)
+        programs.wait_for(lambda: self.control("stats")["gauges"]["requests_waiting"] > 1, "it waits, and we do")
+        self.broker.process.kill()
+        self.broker.process.wait(DEADLINE)
+        out, errors = waiting.communicate(timeout=DEADLINE)
+        self.broker.start()
+        self.assertEqual((waiting.returncode, out), (FAILED, b""), errors)
+        self.assertIn(b"ended before it answered", errors)
 
     def test_help_is_told_without_a_broker(self) -> None:
         for act in ("ls", "ps", "stats", "top", "watch", *ACTS):
@@ -501,6 +557,50 @@ class Watches(CommandCase):
         watching.end()
         for line in watching.lines():
             self.assertRegex(line, rf"^\S+  {block.id} +(process-added|block-removed) ")
+
+    def test_who_leaves_for_another_block_is_shown(self) -> None:
+        block, other = self.block(), self.block()
+        watching = self.watching(block, block.id)
+        odd = block.odd("hold")
+        watching.until(rf"process-added +{odd.pid} ")
+        self.control("assign_process", block_id=other.id, pid=odd.pid)
+        self.assertRegex(watching.until("process-escaped"), rf" +{odd.pid}  reassigned: ")
+        watching.end()
+
+    def test_who_is_moved_out_of_its_block_is_shown_with_where_to(self) -> None:
+        if self.tracker != "cgroup":
+            self.skipTest("only cgroups can be left")
+        block = self.block()
+        watching = self.watching(block, block.id)
+        odd = block.odd("hold")
+        watching.until(rf"process-added +{odd.pid} ")
+        away = self.broker.cgroup_root.parent / f"proctrack-away-{os.getpid()}"
+        away.mkdir()
+        self.addCleanup(remove_cgroup, away)
+        (away / "cgroup.procs").write_text(str(odd.pid))
+        line = watching.until("process-escaped", lambda: block.begin(["/bin/true"]).finish())
+        self.assertRegex(line, rf" +{odd.pid}  moved to /\S*{away.name}: ")
+        watching.end()
+
+    def test_marks_and_events_of_others_are_shown_where_they_are_asked_for(self) -> None:
+        block = self.block()
+        watching = Watching(self, "--event", "block-mark", "--event", "own:thing", block.id)
+        data = {"text": "a\x1b[1m", "list": [-3, None, True]}
+        watching.until("own:thing", lambda: self.broker.rpc(
+            "eventpublish", event="own:thing", scopes=[f"block:{block.id}"], data=data))
+        self.assertRegex(watching.until("own:thing"),
+                         r'\{"text":"a\\u001B\[1m","list":\[-3,null,true\]\}$')
+        block.run("exit", 0)
+        watching.until(rf"^\S+  {block.id} +block-mark +at \d+$")
+        watching.end()
+
+    def test_a_socket_that_is_not_its_brokers_is_told(self) -> None:
+        block = self.block()
+        for option, word in (("--rpc", "control"), ("--rpc", "nowhere"), ("--events", "nowhere")):
+            with self.subTest(option=option, word=word):
+                self.run_it("watch", option, f"ipc://{self.broker.runtime}/{word}", "--timeout-ms", "300", block.id,
+                            status=FAILED)
+                self.assertRegex(self.errors, "--rpc|cannot use|nobody listens|no broker")
 
     def test_it_goes_on_with_the_next_broker(self) -> None:
         block = self.block()
