@@ -9,13 +9,15 @@
  * line `block` for each block, `process` for each process in the order of the tree, `counts`, and
  * `end` with the state; `sample BLOCK` asks for detail. The end of its input ends it. It waits in
  * poll(2) alone, so that the descriptor is tested too. Commands are in hexadecimal digits: they may
- * hold anything.
+ * hold anything. MIRROR_PROBE_CHECK_MS and MIRROR_PROBE_TIMEOUT_MS in the environment are the
+ * options of that name.
  */
 
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -138,6 +140,13 @@ static int serve(struct proctrack_mirror *mirror, struct proctrack_error *error)
     return result;
 }
 
+/* 0, the preset, where the environment says nothing. */
+static uint32_t milliseconds(const char *name)
+{
+    const char *value = getenv(name);
+    return value ? (uint32_t)strtoul(value, NULL, 10) : 0;
+}
+
 int main(int argc, char **argv)
 {
     struct proctrack_error error = {""};
@@ -147,6 +156,8 @@ int main(int argc, char **argv)
     struct proctrack_mirror_options options = PROCTRACK_MIRROR_OPTIONS;
     where.runtime_dir = argc > 1 ? argv[1] : NULL;
     options.scope = argc > 2 ? argv[2] : NULL;
+    options.check_ms = milliseconds("MIRROR_PROBE_CHECK_MS");
+    options.timeout_ms = milliseconds("MIRROR_PROBE_TIMEOUT_MS");
     if (argc > 7) { /* a broker on tcp, with keys */
         where.control = argv[3], where.events = argv[4], where.rpc = argv[5];
         where.curve_secret = argv[6], where.curve_server = argv[7];

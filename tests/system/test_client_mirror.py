@@ -16,6 +16,7 @@ from typing import Any
 from blackbox import programs
 from blackbox.broker import Broker
 from blackbox.case import SystemCase, feed_wanted
+from blackbox.intrude import stopped
 from blackbox.mirror import mirrored
 from blackbox.programs import Odd
 from blackbox.wire import DEADLINE
@@ -34,10 +35,11 @@ def record_of(words: list[str]) -> dict[str, Any]:
 class Probe:
     """A program that mirrors. `told` is the picture that its calls alone give."""
 
-    def __init__(self, case: SystemCase, broker: Broker, scope: str) -> None:
+    def __init__(self, case: SystemCase, broker: Broker, scope: str, **milliseconds: int) -> None:
         path = pathlib.Path(os.environ["PROCTRACK_WPSD"]).with_name("mirror_probe")
+        options = {f"MIRROR_PROBE_{name.upper()}": str(value) for name, value in milliseconds.items()}
         self.process = subprocess.Popen([path, str(broker.runtime), scope], text=True, bufsize=1,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | options)
         self.told: Picture = {}
         self.calls: list[list[str]] = []
         self.counts: dict[str, int] = {}
@@ -216,6 +218,21 @@ class ClientMirrors(SystemCase):
             block.watch.until_event("block-mark")  # of its end
         self.agree(probe, *others)
         self.assertEqual((probe.counts["lists"], probe.counts["gaps"]), (lists, 0), "what is known asks for nothing")
+
+    def test_it_says_that_it_is_stale_while_the_broker_hangs_and_goes_on_when_it_does(self) -> None:
+        block = self.block()
+        held = block.odd("hold")
+        for scope in (f"block:{block.id}", "block:*"):
+            with self.subTest(scope=scope):
+                probe = Probe(self, self.broker, scope, check_ms=100, timeout_ms=300)
+                probe.until_call("state", "current")
+                others = set(self.control("list_all_blocks")["block_ids"]) if scope == "block:*" else set()
+                with stopped(self.broker.process.pid):
+                    told = probe.until_call("state", "stale")
+                    self.assertRegex(" ".join(told), r"no answer from ipc:\S+/\w+ in 300 ms")
+                    self.assertIn(held.pid, {pid for pid, _ in probe.dump()[1][block.id]}, "it shows what it knew")
+                probe.until_call("state", "current")
+                self.agree(probe, block.id, *others)
 
     def test_it_finds_the_broker_that_takes_the_place_of_a_killed_one(self) -> None:
         if self.tracker != "cgroup":
