@@ -447,6 +447,14 @@ class Statuses(CommandCase):
         self.assertEqual((waiting.returncode, out), (FAILED, b""), errors)
         self.assertIn(b"ended before it answered", errors)
 
+    def test_without_its_exporter_it_says_where_it_looked(self) -> None:
+        alone = self.broker.runtime / "proctrack"
+        shutil.copy(shutil.which(CLI), alone)
+        ended = subprocess.run([alone, "exporter", "--help"], capture_output=True, text=True, timeout=DEADLINE)
+        alone.unlink()
+        self.assertEqual((ended.returncode, ended.stdout), (FAILED, ""))
+        self.assertIn("no proctrack-exporter beside proctrack", ended.stderr)
+
     def test_help_is_told_without_a_broker(self) -> None:
         for act in ("ls", "ps", "stats", "top", "watch", *ACTS):
             name = act.split()[0]
