@@ -10,10 +10,12 @@ import sys
 import time
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "broker"))
+for beside in ("broker", "system"):
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / beside))
 
 import msgpack  # noqa: E402
 import zmq  # noqa: E402
+from blackbox.broker import make_cgroup_root, remove_cgroup  # noqa: E402
 from probes import LineProbe  # noqa: E402
 from wpsd import DEADLINE, SANITIZED, BrokerTest  # noqa: E402
 
@@ -58,6 +60,10 @@ class Probe(LineProbe):
 
 class LibraryTest(BrokerTest):
     def with_module(self, *options):
+        root = make_cgroup_root()
+        if root is not None:
+            self.addCleanup(remove_cgroup, root)
+            options += (f"cgroup-root={root}",)
         return self.broker("--plugin", ",".join([MODULE, "feed=poll", "poll-ms=20", *options]))
 
 

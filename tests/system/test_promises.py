@@ -12,7 +12,7 @@ import pathlib
 import unittest
 
 from blackbox import programs
-from blackbox.broker import Broker, describe_feed, remove_cgroup
+from blackbox.broker import describe_feed, make_cgroup_root, remove_cgroup
 from blackbox.case import Block, SystemCase
 from blackbox.programs import Odd
 
@@ -72,7 +72,7 @@ class Promises(SystemCase):
             self.assertEqual(block.ensured["confidence"], "best_effort")
             self.assertIn("can leave unseen", block.ensured["confidence_reason"])
             return
-        away = Broker._make_cgroup_root()
+        away = make_cgroup_root()
         if away is None:
             self.skipTest("nobody here may move anybody out of a block")
         self.addCleanup(remove_cgroup, away)

@@ -52,7 +52,7 @@ class Broker:
             {key.replace("_", "-"): value for key, value in options.items()}
         if os.environ.get("PROCTRACK_TRACKER"):
             self.options.setdefault("tracker", os.environ["PROCTRACK_TRACKER"])
-        self.cgroup_root = self._make_cgroup_root() \
+        self.cgroup_root = make_cgroup_root() \
             if own_root and self.options.get("tracker", "cgroup") == "cgroup" else None
         if feed is not None:
             self.options["feed"] = feed
@@ -64,20 +64,6 @@ class Broker:
         self.control = Ask(self.endpoint("control"), "control", self.schemas)
         self.rpc = Ask(self.endpoint("rpc"), "rpc", self.schemas)
         _standing.add(self)
-
-    @staticmethod
-    def _make_cgroup_root() -> pathlib.Path | None:
-        """A cgroup beside our own, where that is allowed: what is left in it is the broker's."""
-        mount = programs.cgroup2_mount()
-        if mount is None:
-            return None
-        name = f"proctrack-test-{os.getpid()}-{next(_numbers)}"
-        path = mount / programs.cgroup_of(os.getpid()).lstrip("/") / name
-        try:
-            path.mkdir()
-        except OSError:
-            return None
-        return path
 
     def endpoint(self, name: str) -> str:
         return f"ipc://{self.runtime}/{name}"
@@ -195,6 +181,20 @@ class Broker:
                     and not attempt["ok"]:
                 return attempt["why"]
         return None
+
+
+def make_cgroup_root() -> pathlib.Path | None:
+    """A cgroup below our own, where that is allowed: what is left in it is the broker's."""
+    mount = programs.cgroup2_mount()
+    if mount is None:
+        return None
+    name = f"proctrack-test-{os.getpid()}-{next(_numbers)}"
+    path = mount / programs.cgroup_of(os.getpid()).lstrip("/") / name
+    try:
+        path.mkdir()
+    except OSError:
+        return None
+    return path
 
 
 def remove_cgroup(root: pathlib.Path) -> None:
