@@ -94,3 +94,20 @@ Test(hits, another_life_of_the_pid_is_another_one)
     cr_assert(member_ends(START + 1));
     outside_hits_clear(&hits);
 }
+
+Test(hits, who_ended_behind_the_last_look_is_counted_too)
+{
+    struct proc_stat stat;
+    starts[STRAY] = now();
+    shows(STRAY, OUTSIDE, "a");
+    cr_assert_eq(proc_stat_read(&stat, pid_of(STRAY)), 0);
+    look(stat.start_ticks, false);
+    check(0, 0);
+    shows_zombie(STRAY, OUTSIDE, 2);
+    check(0, 0); /* its first thread has left */
+    shows_zombie(STRAY, OUTSIDE, 1);
+    check(1, 0);
+    shows_nothing(STRAY);
+    check(1, 0);
+    outside_hits_clear(&hits);
+}
