@@ -21,6 +21,7 @@ from unittest import SkipTest
 import test_command as commands
 from blackbox import programs
 from blackbox.case import Block
+from blackbox.intrude import stopped
 from blackbox.wire import DEADLINE
 
 READY = commands.READY
@@ -310,6 +311,30 @@ class Keys(TopCase):
         screen.until(rf"^ {block.id}: killed {victim}")
         block.watch.until_ended(victim)
         self.assertEqual(len(block.listed()), 2)
+
+    def test_who_has_ended_before_the_answer_is_not_killed(self) -> None:
+        block = self.block()
+        self.sleepers(block)
+        victim = max(block.listed())
+        screen = self.top(block.id)
+        screen.until(rf"^ +{victim} ")
+        screen.press("End", "k")
+        screen.until(rf"Kill {victim} of {block.id}\?")
+        os.kill(victim, signal.SIGKILL)
+        block.watch.until_ended(victim)
+        screen.press("y")
+        screen.until(rf"^ could not kill {victim}.*: it is not there any more")
+        self.assertEqual(len(block.listed()), 2)
+
+    def test_a_request_that_is_not_answered_is_told(self) -> None:
+        block = self.block()
+        self.sleepers(block)
+        screen = self.top("--timeout-ms", "500", block.id)
+        screen.until("sleep 1000")
+        with stopped(self.broker.process.pid):
+            screen.press("k", "y")
+            screen.until("^ no answer to: .*; it may still be done")
+        programs.wait_for(lambda: len(block.listed()) < 3, "it is done then")
 
     def test_x_kills_what_the_agent_started(self) -> None:
         block = self.block()
