@@ -216,14 +216,9 @@ static void forget(struct watch *watch, struct seen *seen)
     free(seen);
 }
 
-/* Of the events that were kept not all are, nor are all asked for. */
-static bool is_gap_expected(const struct watch *watch, const struct seen *seen, bool old)
-{
-    return old || (seen->old && watch->n_wanted > 0);
-}
-
-/* Takes note of an event's place. False: it was shown before. A mark of a block of which nothing is
- * known is the last word of one that is gone. */
+/* Takes note of an event's place. False: it was shown before. Of old events only some were kept,
+ * and fewer are asked for: a gap between them, or behind them, is no loss. A mark makes no note of
+ * a block: those of one that is gone would stay. */
 static bool is_news(struct watch *watch, const char *id, const struct event *event,
                     const struct block_point *at, bool old)
 {
@@ -235,7 +230,7 @@ static bool is_news(struct watch *watch, const char *id, const struct event *eve
         uint64_t next = seen->seq + !mark;
         if (at->seq < next)
             return mark;
-        if (at->seq > next && !is_gap_expected(watch, seen, old))
+        if (at->seq > next && !old && !seen->old)
             notice(watch, "%llu events of %s did not arrive; proctrack ps %s shows what is there",
                    (unsigned long long)(at->seq - next), id, id);
     }
@@ -326,7 +321,7 @@ static int read_history(struct watch *watch, struct wps_error *error)
 {
     int result = 0;
     const char *const *names = watch->n_wanted ? watch->wanted : agent_events;
-    size_t n_names = watch->n_wanted ? watch->n_wanted : N_AGENT;
+    size_t n_names = watch->n_wanted ? watch->n_wanted : N_AGENT - 1; /* but for marks */
     for (size_t i = 0; i < watch->common.n_words && !watch->patterns && result == 0; i++) {
         char topic[TOPIC_MAX + 1];
         topic_of_block(topic, text_of(watch->common.words[i]));

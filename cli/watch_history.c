@@ -6,6 +6,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+/* Where memory runs out uthash leaves the item out and its `tbl` null, rather than calling exit. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
 #include <zmq.h>
 
 #include "base/cleanup.h"
@@ -21,9 +25,18 @@ struct kept {
     size_t order;          /* in which it was read */
 };
 
+/* A block, or one life of it. */
+struct life {
+    UT_hash_handle hh;
+    size_t number; /* of a block: how many lives were met */
+    size_t size;   /* of the key: the id, and behind a NUL the epoch */
+    char key[BLOCK_ID_MAX + 1 + EPOCH_MAX];
+};
+
 struct history {
     struct kept *kept;
     size_t n;
+    struct life *lives;
 };
 
 static void clear(struct history *history)
@@ -34,25 +47,47 @@ static void clear(struct history *history)
         wire_out_destroy(&history->kept[i].bytes);
     }
     free(history->kept);
+    struct life *life, *next;
+    HASH_ITER (hh, history->lives, life, next) {
+        HASH_DEL(history->lives, life);
+        free(life);
+    }
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
-/* Which life of its block an event is of. The broker answers each name's events oldest first, so an
- * epoch that is met later is a later one; but for one that left no event of the names before. */
-static size_t life_of(const struct history *history, const struct kept *kept)
+/* Null: out of memory. */
+static struct life *find_life(struct history *history, struct text block, struct text epoch)
 {
-    size_t life = 0;
-    for (size_t i = 0; i < history->n; i++) {
-        const struct kept *other = &history->kept[i];
-        if (!text_equal(other->at.block_id, kept->at.block_id))
-            continue;
-        if (text_equal(other->at.epoch, kept->at.epoch))
-            return other->life;
-        if (other->life >= life)
-            life = other->life + 1;
+    struct life *life = calloc(1, sizeof *life), *found = NULL;
+    if (!life)
+        return NULL;
+    text_copy(life->key, block);
+    text_copy(life->key + block.size + 1, epoch);
+    life->size = block.size + 1 + epoch.size;
+    HASH_FIND(hh, history->lives, life->key, life->size, found);
+    if (!found) {
+        HASH_ADD_KEYPTR(hh, history->lives, life->key, life->size, life);
+        if (life->hh.tbl)
+            return life;
     }
-    return life;
+    free(life);
+    return found;
+}
+
+/* Which life of its block an event is of, from 1. The broker answers each name's events oldest
+ * first, so an epoch that is met later is a later one; but for one that left no event of the names
+ * before. 0: out of memory, or of no block. */
+static size_t life_of(struct history *history, struct block_point at)
+{
+    if (at.block_id.size == 0 || at.block_id.size > BLOCK_ID_MAX || at.epoch.size == 0 ||
+        at.epoch.size > EPOCH_MAX)
+        return 0;
+    struct life *life = find_life(history, at.block_id, at.epoch);
+    struct life *block = find_life(history, at.block_id, (struct text){NULL, 0});
+    if (life && block && life->number == 0)
+        life->number = ++block->number;
+    return life ? life->number : 0;
 }
 
 /* Takes one in, from bytes of its own. What cannot be read is passed over. */
@@ -74,7 +109,7 @@ static void add(struct history *history, const msgpack_object *object)
         kept->data.root.type == MSGPACK_OBJECT_MAP &&
         block_point_read(&at, &kept->data.root, NULL) == 0)
         kept->at = at;
-    kept->life = life_of(history, kept);
+    kept->life = life_of(history, kept->at);
     history->n++;
 }
 
@@ -103,6 +138,10 @@ static int read_name(struct history *history, struct watch_link *link, const cha
     uint64_t most = *scope ? n : EVENT_PERSIST_MAX; /* those of all are of many blocks */
     zmq_msg_init(&body);
     int result = watch_link_history(link, name, scope, most, &reply, &body, error);
+    while (result == -EREMOTEIO && most > n) { /* more than the broker puts into one reply */
+        most = most / 2 > n ? most / 2 : n;
+        result = watch_link_history(link, name, scope, most, &reply, &body, error);
+    }
     if (result == 0) {
         result = add_all(history, reply.data, error);
         reply_close(&reply);

@@ -20,7 +20,6 @@ enum {
     TIMEOUT_MS_DEFAULT = 5000,
     CHECK_MS_DEFAULT = 30000,
     KEPT_BYTES_DEFAULT = 16 * 1024 * 1024,
-    GONE_KEPT_MS = 15000, /* the last mark of a block comes ten seconds behind its end */
 };
 
 /* ---- blocks --------------------------------------------------------------------------------- */
@@ -98,29 +97,41 @@ static void forget(struct proctrack_mirror *self, struct mirror_block *block)
     self->n_blocks--;
     if (block->is_waiting)
         TAILQ_REMOVE(&self->waiting, block, waiting);
+    if (block->gone_ms)
+        TAILQ_REMOVE(&self->gone, block, in_gone);
     mirror_block_free(block);
+}
+
+static void note_gone(struct proctrack_mirror *self, struct mirror_block *block)
+{
+    bool gone = self->is_star && !block->present && block->phase == MIRROR_WHOLE;
+    if (gone == (block->gone_ms != 0))
+        return;
+    if (gone)
+        TAILQ_INSERT_TAIL(&self->gone, block, in_gone);
+    else
+        TAILQ_REMOVE(&self->gone, block, in_gone);
+    block->gone_ms = gone ? monotonic_ms() : 0;
 }
 
 void mirror_settle(struct proctrack_mirror *self, struct mirror_block *block)
 {
     bool wants = block->phase == MIRROR_WANTS_LIST ||
                  (block->wants_sample && block->phase == MIRROR_WHOLE && block->present);
-    if (wants && !block->is_waiting) {
+    if (wants && !block->is_waiting)
         TAILQ_INSERT_TAIL(&self->waiting, block, waiting);
-        block->is_waiting = true;
-    }
-    if (block->present || block->phase != MIRROR_WHOLE || block->sampling)
-        block->gone_ms = 0;
-    else if (!block->gone_ms)
-        block->gone_ms = monotonic_ms();
+    else if (!wants && block->is_waiting)
+        TAILQ_REMOVE(&self->waiting, block, waiting);
+    block->is_waiting = wants;
+    note_gone(self, block);
 }
 
-void mirror_forget_gone(struct proctrack_mirror *self)
+void mirror_forget_gone(struct proctrack_mirror *self, int64_t now_ms)
 {
-    int64_t now_ms = monotonic_ms();
-    for (size_t i = self->is_star ? self->n_blocks : 0; i-- > 0;)
-        if (self->blocks[i]->gone_ms && now_ms - self->blocks[i]->gone_ms >= GONE_KEPT_MS)
-            forget(self, self->blocks[i]);
+    struct mirror_block *block;
+    while ((block = TAILQ_FIRST(&self->gone)) && !block->sampling &&
+           now_ms - block->gone_ms >= MIRROR_GONE_KEPT_MS)
+        forget(self, block);
 }
 
 bool mirror_wants(const struct proctrack_mirror *self, struct text topic)
@@ -172,6 +183,7 @@ static struct proctrack_mirror *mirror_new(const struct proctrack_mirror_options
     self->check_ms = options->check_ms ? options->check_ms : CHECK_MS_DEFAULT;
     self->deadline_ms = MIRROR_NEVER_MS;
     TAILQ_INIT(&self->waiting);
+    TAILQ_INIT(&self->gone);
     TAILQ_INIT(&self->asks);
     wire_out_init(&self->data);
     wire_out_init(&self->out);

@@ -59,6 +59,8 @@ static void remember(struct mirror_epoch *epochs, unsigned *n, const struct mirr
 /* Another epoch begins, or none. What the broker names is not over, whatever was thought of it. */
 static void begin(struct mirror_block *block, struct text epoch, uint64_t seq)
 {
+    if (epoch.size == 0)
+        block->by_event = false;
     if (!epoch_is(&block->epoch, epoch))
         remember(block->past, &block->n_past, &block->epoch);
     for (size_t i = 0; i < MIRROR_EPOCHS; i++)
@@ -252,7 +254,7 @@ static void keep(struct mirror_block *block, const struct mirror_event *event)
 /* One of an epoch that is over. */
 static void take_late(struct mirror_block *block, int64_t now_ms)
 {
-    if (block->phase != MIRROR_WHOLE || !block->by_event || !block->present)
+    if (block->phase != MIRROR_WHOLE || !block->by_event)
         return;
     block->teller->counts.gaps++;
     mirror_block_want_list(block, now_ms);
@@ -262,7 +264,7 @@ static void take_late(struct mirror_block *block, int64_t now_ms)
 int mirror_block_event(struct mirror_block *block, const struct mirror_event *event, int64_t now_ms)
 {
     block->teller->counts.events++;
-    if (is_among(block->past, event->at.epoch)) {
+    if (is_among(block->past, event->at.epoch) && block->phase != MIRROR_LISTING) {
         take_late(block, now_ms);
         return 0;
     }

@@ -21,6 +21,7 @@
 
 enum {
     MIRROR_EPOCHS = 4,           /* epochs that are over, remembered for each block */
+    MIRROR_GONE_KEPT_MS = 15000, /* a block's last mark comes ten seconds behind its end */
     MIRROR_BACKOFF_MS = 10,      /* before a block is listed a second time at once, doubled */
     MIRROR_BACKOFF_MAX_MS = 1000 /* until here; after so long without a list it begins anew */
 };
@@ -58,11 +59,12 @@ struct mirror_block {
     bool is_waiting;
 
     bool present;    /* it exists, as far as is known: it was told */
-    int64_t gone_ms; /* since when nothing is known of it and nothing is wanted; 0: not so */
+    int64_t gone_ms; /* a mirror of many: since when it is not there and wants nothing; 0: not so */
+    TAILQ_ENTRY(mirror_block) in_gone;
     enum mirror_phase phase;
     struct mirror_epoch epoch;
     bool by_event;                           /* its first event began the epoch, not a list */
-    struct mirror_epoch past[MIRROR_EPOCHS]; /* are over: late events of theirs mean nothing */
+    struct mirror_epoch past[MIRROR_EPOCHS]; /* are over */
     struct mirror_epoch seen[MIRROR_EPOCHS]; /* of events that came before the list is asked for */
     unsigned n_past, n_seen;
     struct members members;

@@ -51,6 +51,7 @@ struct proctrack_mirror {
     struct mirror_block **blocks; /* sorted by id; also such as are not there (any more) */
     size_t n_blocks, n_room;
     struct waiting_list waiting; /* blocks that want a list or a sample */
+    struct waiting_list gone;    /* that are not there and want nothing, by gone_ms */
     struct ask_list asks;        /* oldest first */
     size_t n_asks;
     uint64_t n_requests; /* their reqids */
@@ -78,8 +79,8 @@ struct mirror_block *mirror_find(const struct proctrack_mirror *self, struct tex
 struct mirror_block *mirror_make(struct proctrack_mirror *self, struct text id);
 /* A block may be asked for something, or be of no more use. */
 void mirror_settle(struct proctrack_mirror *self, struct mirror_block *block);
-/* Forgets those that have been of no use for so long that nothing late of them can come. */
-void mirror_forget_gone(struct proctrack_mirror *self);
+/* Forgets those that have been gone for so long that nothing late of them can come. */
+void mirror_forget_gone(struct proctrack_mirror *self, int64_t now_ms);
 /* True where the mirror is of that block. */
 bool mirror_wants(const struct proctrack_mirror *self, struct text topic);
 

@@ -230,6 +230,7 @@ static bool is_past(int64_t at_ms, int64_t now_ms)
 static int do_due(struct proctrack_mirror *self)
 {
     int64_t now_ms = monotonic_ms();
+    mirror_forget_gone(self, now_ms);
     const struct ask *oldest = TAILQ_FIRST(&self->asks);
     if (is_past(self->deadline_ms, now_ms) || (oldest && oldest->deadline_ms <= now_ms)) {
         too_late(self);
@@ -244,7 +245,6 @@ static int do_due(struct proctrack_mirror *self)
         publish_sync(self);
     } else if (self->stage == STAGE_FOLLOWING) {
         self->next_ms = now_ms + self->check_ms;
-        mirror_forget_gone(self);
         if (!self->checking && mirror_ask(self, ASK_CHECK, NULL) == 0)
             self->checking = true;
     }

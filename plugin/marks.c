@@ -79,14 +79,14 @@ static void begin(struct module *module, struct mark *mark)
 
 void marks_put_off(struct module *module, struct block *block)
 {
-    take_out(&module->marks, &block->mark);
-    block->mark.block = block;
-    begin(module, &block->mark);
+    take_out(&module->marks, &block->block_mark);
+    block->block_mark.block = block;
+    begin(module, &block->block_mark);
 }
 
 void marks_end(struct module *module, struct block *block)
 {
-    take_out(&module->marks, &block->mark);
+    take_out(&module->marks, &block->block_mark);
 }
 
 /* ---- of blocks that are gone ---- */

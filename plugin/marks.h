@@ -41,7 +41,7 @@ void marks_clear(struct marks *marks);
 /* An event of the block took the next number: its marks are put off. */
 void marks_put_off(struct module *module, struct block *block);
 
-/* Nobody is told of the block any more. To be called before it is freed. */
+/* Its own marks end. To be called before it is freed. */
 void marks_end(struct module *module, struct block *block);
 
 /* Its block-removed was handed over: the marks that are to follow do not need the block. Without

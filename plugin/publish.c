@@ -213,25 +213,24 @@ void publish_block_resync(struct module *module, struct block *block, const char
     tell(module, block, EVENT_BLOCK_RESYNC);
 }
 
-/* Its marks follow. */
+/* Its marks follow. Until it was handed over its number is nobody's: a list that had it would make
+ * readers drop the event itself. */
 static int hand_over_removed(struct module *module, struct block *block)
 {
-    struct block_removed event = {
-        .at = {text_of(block->id), text_of(block->epoch), block->seq},
-        .reason = text_of(block->removal),
-    };
+    struct block_removed event = {.at = next_point(block), .reason = text_of(block->removal)};
     wire_out_clear(&module->out);
     block_removed_pack(&module->out, &event);
     int r = hand_over(module, block->topic, EVENT_BLOCK_REMOVED);
     if (r == 0)
         marks_outlive(module, block);
+    else
+        block->seq--;
     return r;
 }
 
 bool publish_block_removed(struct module *module, struct block *block, const char *reason)
 {
     block->removal = reason;
-    block->seq++;
     block->is_gone = hand_over_removed(module, block) < 0;
     if (block->is_gone)
         note_unpublished(module, block);

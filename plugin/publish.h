@@ -37,7 +37,7 @@ void publish_record(const struct process *process, uint64_t rss_bytes, struct pr
 /* Says once more which is a block's newest event (marks.h). */
 void publish_mark(struct module *module, const char *topic, const struct block_point *at);
 
-/* Nothing more is told of a block. To be called before it is freed. */
+/* Nothing more is told of a block but the marks of its removal. To be called before it is freed. */
 void publish_forget_block(struct module *module, struct block *block);
 
 /* Timer of the loop: the next try where the host had no room. */

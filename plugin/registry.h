@@ -186,7 +186,7 @@ struct block {
     bool is_missing;     /* no memory for a member: scan it when there is some */
     TAILQ_ENTRY(block) unsent;
 
-    struct mark mark; /* of its newest event */
+    struct mark block_mark; /* of its newest event */
 };
 
 struct registry {

@@ -508,7 +508,7 @@ void scan_after_loss(struct module *module, const char *reason, uint64_t lost)
     if (is_whole)
         lives_watch_all(module); /* one whose birth was told may have found no room to be watched */
     HASH_ITER (by_id, module->registry.blocks, block, next) {
-        if (block->state == BLOCK_MAKING)
+        if (block->state == BLOCK_MAKING || block->is_gone)
             continue;
         /* One that was told so and of which nothing was told since needs to be scanned alone: many
          * losses in a storm are not many resyncs of every block. */

@@ -30,10 +30,10 @@ enum lineage_how {
 struct lineage_row {
     uint32_t pid, ppid;
     uint64_t start_ticks;
-    bool barred;   /* never a member, and nobody through it: init, the broker */
-    bool tag_void; /* its tag does not count: the broker's ancestors */
-    bool leader_left;
-    uint32_t tag; /* the place that it names, or LINEAGE_NOWHERE */
+    bool barred;      /* never a member, and nobody through it: init, the broker */
+    bool tag_void;    /* its tag does not count: the broker's ancestors */
+    bool leader_left; /* its first thread has ended, others run: they show what it was given */
+    uint32_t tag;     /* the place that it names, or LINEAGE_NOWHERE */
 
     enum lineage_how how; /* result */
     uint32_t place;       /* result; LINEAGE_NOWHERE where it is no member */

@@ -59,12 +59,16 @@ class Probe(LineProbe):
 
 
 class LibraryTest(BrokerTest):
-    def with_module(self, *options):
+    def module(self, *options):
+        """The words of a broker with the module, and with a cgroup that is taken away afterwards."""
         root = make_cgroup_root()
         if root is not None:
             self.addCleanup(remove_cgroup, root)
             options += (f"cgroup-root={root}",)
-        return self.broker("--plugin", ",".join([MODULE, "feed=poll", "poll-ms=20", *options]))
+        return "--plugin", ",".join([MODULE, *options])
+
+    def with_module(self, *options):
+        return self.broker(*self.module("feed=poll", "poll-ms=20", *options))
 
 
 class Registry(LibraryTest):
@@ -280,7 +284,7 @@ class Ends(LibraryTest):
 
     def killed_while_it_is_asked(self, *words):
         """A broker that has the request, but does not come to answer it."""
-        broker = self.start("--plugin", ",".join([MODULE, "feed=poll", "poll-ms=20"])).wait_ready()
+        broker = self.start(*self.module("feed=poll", "poll-ms=20")).wait_ready()
         probe = Probe(self, self.runtime)
         probe.ok("ensure", "demo")
         broker.signal(signal.SIGSTOP)
@@ -386,11 +390,11 @@ class FrontEnd(LibraryTest):
         self.assertIn("did all it must", ended.stdout)
 
     def test_a_front_end_lives_in_one_loop(self):
-        self.broker("--plugin", MODULE)
+        self.broker(*self.module())
         self.run_front_end()
 
     def test_two_threads_have_a_connection_each(self):
-        self.broker("--plugin", MODULE)
+        self.broker(*self.module())
         self.run_front_end("5")
 
 

@@ -4,8 +4,8 @@
  * The mirror of one block against a block as a broker has it: it is born and removed, adopted by
  * another broker, its processes come and go, events wait on their way or are lost, lists are read
  * early and arrive late. Whenever the mirror says that it is whole, and has the number of the
- * broker's newest event, it must show the same processes; at the end, once all has arrived and it
- * was listed, it must in any case. Each process is told once as added and once as gone.
+ * broker's newest event, it must show the same processes; at the end, once all has arrived and
+ * a mark behind it, it must in any case. Each process is told once as added and once as gone.
  *
  * Input: one step a byte, the low half what, the high half of which process.
  */

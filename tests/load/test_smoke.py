@@ -62,7 +62,7 @@ class Smoke(unittest.TestCase):
         self.assertEqual(len(told["checkpoints"]), 2)
         for checkpoint in told["checkpoints"]:
             self.assertEqual(checkpoint["violations"], [])
-            for name in ("births", "deaths", "requests", "rss_kib", "descriptors", "threads", "processes",
+            for name in ("births", "deaths", "requests", "rss_kib", "heap_kib", "descriptors", "threads", "processes",
                          "subscribers_killed"):
                 self.assertGreater(checkpoint[name], 0, name)
             self.assertGreater(checkpoint["request_p50_ms"], 0)

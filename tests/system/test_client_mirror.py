@@ -215,7 +215,7 @@ class ClientMirrors(SystemCase):
         self.assertEqual(set(self.agree(probe, *others, *held)), others)
         lists = probe.counts["lists"]
         for block in blocks:
-            block.watch.until_event("block-mark")  # of its end
+            block.watch.until_event("block-mark", seq=block.watch.until_event("block-removed").data["seq"])
         self.agree(probe, *others)
         self.assertEqual((probe.counts["lists"], probe.counts["gaps"]), (lists, 0), "what is known asks for nothing")
 

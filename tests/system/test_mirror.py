@@ -95,7 +95,8 @@ class Mirrors(SystemCase):
         mirror = self.mirror(block, proxy.endpoint)
         proxy.loss = 1.0
         block.remove()
-        programs.wait_for(lambda: proxy.dropped == 1, "its end is lost")
+        removed = block.watch.until_event("block-removed")
+        block.watch.until_event("block-mark", seq=removed.data["seq"])  # the first; both are lost
         proxy.loss = 0.0
         mirror.until(lambda: mirror.picture.epoch is None, "no block")
         self.assertEqual(mirror.repairs, 1)

@@ -97,12 +97,18 @@ static void free_members(struct bench *bench)
 
 /* ---- the law ---- */
 
+/* What comes in place of what was not taken, and a removal, have a number once they are taken. */
+static bool is_tried_again(const struct told *told)
+{
+    return told->refused &&
+           (strcmp(told->reason, "unpublished") == 0 || strcmp(told->name, "block-removed") == 0);
+}
+
 static const struct told *last_of_block(const struct bench *bench, const char *block)
 {
     for (size_t i = bench->n_told; i-- > 0;)
         if (strcmp(bench->told[i].block, block) == 0 &&
-            strcmp(bench->told[i].name, "block-mark") != 0 &&
-            !(bench->told[i].refused && strcmp(bench->told[i].reason, "unpublished") == 0))
+            strcmp(bench->told[i].name, "block-mark") != 0 && !is_tried_again(&bench->told[i]))
             return &bench->told[i];
     return NULL;
 }

@@ -13,7 +13,7 @@ import { Subscriber } from "./subscriber.js";
 import { type Event, isMap } from "./wire.js";
 
 const LISTS_AT_ONCE = 8; // each listens to the signal, and Node warns of more than ten
-const GONE_KEPT_MAX = 256; // so that what is late of them is known for what it is
+const GONE_KEPT_MS = 15_000; // a block's last mark comes ten seconds behind its end
 const RETRY_MS = 50; // before something is asked again, doubled up to the next
 const RETRY_MAX_MS = 2000;
 
@@ -60,6 +60,7 @@ export class Mirror implements AsyncIterable<Change> {
     private readonly queue: Change[] = [];
     private readonly timeoutMs: number;
     private readonly checkMs: number;
+    private readonly gone = new Map<string, number>(); // blocks, since when, the oldest first
     private readonly checked = new Map<string, number>(); // by block, its seq at the last check
     private standing: MirrorState = "starting";
     private isRead = false;
@@ -291,15 +292,22 @@ export class Mirror implements AsyncIterable<Change> {
         return picture;
     }
 
-    /** What is known of a block that is gone is kept for a while, the newest last. */
+    /** What is known of a block that is gone is kept for a while: what is late of it is known then
+     * for what it is. */
     private trim(picture: Picture): void {
-        if (this.blockId !== undefined || picture.epoch !== undefined || !picture.whole) {
+        if (this.blockId !== undefined) {
             return;
         }
-        this.pictures.delete(picture.blockId);
-        this.pictures.set(picture.blockId, picture);
-        const gone = this.which(({ epoch, whole }) => whole && epoch === undefined);
-        for (const { blockId } of gone.slice(0, -GONE_KEPT_MAX)) {
+        if (picture.epoch !== undefined || !picture.whole) {
+            this.gone.delete(picture.blockId);
+        } else if (!this.gone.has(picture.blockId)) {
+            this.gone.set(picture.blockId, performance.now());
+        }
+        for (const [blockId, since] of this.gone) {
+            if (performance.now() - since < GONE_KEPT_MS) {
+                break; // the oldest come first
+            }
+            this.gone.delete(blockId);
             this.pictures.delete(blockId);
             this.checked.delete(blockId);
         }

@@ -100,7 +100,7 @@ export class Picture implements Block {
     readonly processes = new Map<string, ProcessRecord>();
 
     private noted = new Set<string>(); // epochs of events that came while stale
-    private readonly over = new Set<string>(); // epochs whose late events mean nothing
+    private readonly over = new Set<string>(); // epochs that are over
     private byEvent = false; // an event began the epoch, not a list
 
     constructor(readonly blockId: string) {

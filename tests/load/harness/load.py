@@ -7,7 +7,9 @@ import contextlib
 import json
 import os
 import pathlib
+import struct
 import subprocess
+import tempfile
 import time
 from typing import Any, Iterator
 
@@ -23,6 +25,7 @@ from .parameters import Parameters
 from .subscribers import Subscribers
 
 PATIENCE = 300.0  # seconds, for what takes long with so many
+COUNTED = struct.Struct("@qqq")  # pid, blocks, bytes: tests/programs/count_heap.c
 
 
 class Crowd(Program):
@@ -46,9 +49,10 @@ class Crowd(Program):
 class Load:
     """To be used by `running`."""
 
-    def __init__(self, p: Parameters, broker: Tracked, stack: contextlib.ExitStack) -> None:
+    def __init__(self, p: Parameters, broker: Tracked, heap: pathlib.Path, stack: contextlib.ExitStack) -> None:
         self.p = p
         self.broker = broker
+        self._heap = heap  # where it is told what the broker holds of its heap
         ids = broker.block_ids
         world = clients.World(broker.endpoint("control"), LEAF, ids, p.pace, p.clients, p.seed)
         self.mirror = stack.enter_context(Actor("the mirror", mirror.run, broker.endpoint("events"), world.endpoint))
@@ -162,11 +166,18 @@ class Load:
         info = self.broker.rpc("brokerinfo")
         dying = dict(line.split() for line in
                      (self.broker.cgroup_root / "cgroup.stat").read_text().splitlines())["nr_dying_descendants"]
-        return {"rss_kib": int(status["VmRSS"].split()[0]), "descriptors": len(os.listdir(process / "fd")),
+        return {"rss_kib": int(status["VmRSS"].split()[0]), "heap_kib": self.heap_kib(), "descriptors": len(os.listdir(process / "fd")),
                 "threads": int(status["Threads"]) - stats["gauges"]["workers"], "dying_cgroups": int(dying),
                 "workers": stats["gauges"]["workers"], "processes": stats["gauges"]["processes"],
                 "repairs": self.mirror.ask("counts")["repairs"],
                 "counters": stats["counters"], "broker": info["counters"] | info.get("gauges", {})}
+
+
+    def heap_kib(self) -> int:
+        """What it holds of its heap; what the allocator keeps of what was freed is in rss_kib alone."""
+        pid, _, size = COUNTED.unpack(self._heap.read_bytes())
+        assert pid == self.broker.pid, "another process's heap"
+        return int(size) // 1024
 
 
 def of_requests(took: list[tuple[str, float]]) -> dict[str, Any]:
@@ -187,10 +198,13 @@ def of_requests(took: list[tuple[str, float]]) -> dict[str, Any]:
 @contextlib.contextmanager
 def running(p: Parameters) -> Iterator[Load]:
     """All of it, and nothing of it afterwards. A run that came to its end checks that the broker left nothing."""
-    broker = Tracked(p.feed, p.poll_ms, p.blocks, wpsd={"subscriber-queue": p.subscriber_queue})
+    heap = pathlib.Path(tempfile.mkdtemp()) / "heap"
+    heap.write_bytes(bytes(COUNTED.size))
+    broker = Tracked(p.feed, p.poll_ms, p.blocks, wpsd={"subscriber-queue": p.subscriber_queue}, environment={
+        "LD_PRELOAD": os.environ["PROCTRACK_COUNT_HEAP"], "COUNT_HEAP_FILE": str(heap)})
     try:
         with contextlib.ExitStack() as stack:
-            yield Load(p, broker, stack)
+            yield Load(p, broker, heap, stack)
         broker.stop()
     finally:
         broker.destroy()

@@ -56,6 +56,7 @@ class Allowed(NamedTuple):
 #: The first third is warm-up: queues of subscribers that do not read fill up, the heap takes its form.
 RULES = {
     "rss_kib": Allowed(0.02, 1024),
+    "heap_kib": Allowed(0.02, 512),
     "descriptors": Allowed(0.01, 4),
     "threads": Allowed(0, 0),
     "dying_cgroups": Allowed(0.25, 100),

@@ -14,7 +14,7 @@ COLUMNS = [("s", "at_s", 0, 1), ("births/s", "births_a_second", 0, 1), ("events/
            ("requests", "requests", 0, 1), ("p50", "request_p50_ms", 1, 1), ("p99", "request_p99_ms", 1, 1),
            ("max ms", "request_max_ms", 0, 1),
            ("ends p50", "waiting_p50_ms", 0, 1), ("max ms", "waiting_max_ms", 0, 1),
-           ("RSS KiB", "rss_kib", 0, 1), ("fds", "descriptors", 0, 1),
+           ("RSS KiB", "rss_kib", 0, 1), ("heap", "heap_kib", 0, 1), ("fds", "descriptors", 0, 1),
            ("threads", "threads", 0, 1), ("workers", "workers", 0, 1), ("dying", "dying_cgroups", 0, 1),
            ("members", "processes", 0, 1), ("killed", "subscribers_killed", 0, 1), ("repairs", "repairs", 0, 1),
            ("settled s", "settle_s", 1, 1)]

@@ -52,7 +52,7 @@ class Broker:
             {key.replace("_", "-"): value for key, value in options.items()}
         if os.environ.get("PROCTRACK_TRACKER"):
             self.options.setdefault("tracker", os.environ["PROCTRACK_TRACKER"])
-        self.cgroup_root = make_cgroup_root() \
+        self.cgroup_root = self._make_cgroup_root() \
             if own_root and self.options.get("tracker", "cgroup") == "cgroup" else None
         if feed is not None:
             self.options["feed"] = feed
@@ -64,6 +64,10 @@ class Broker:
         self.control = Ask(self.endpoint("control"), "control", self.schemas)
         self.rpc = Ask(self.endpoint("rpc"), "rpc", self.schemas)
         _standing.add(self)
+
+    @staticmethod
+    def _make_cgroup_root() -> pathlib.Path | None:
+        return make_cgroup_root()
 
     def endpoint(self, name: str) -> str:
         return f"ipc://{self.runtime}/{name}"

@@ -45,10 +45,13 @@ def threads(pid: int) -> dict[int, str]:
 
 @contextlib.contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """A whole process stands still in the body."""
+    """A whole process stands still in the body: each thread stops when it is its turn."""
+    def stands_still() -> bool:
+        tasks = pathlib.Path(f"/proc/{pid}/task").glob("*/stat")
+        return all(task.read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
     os.kill(pid, signal.SIGSTOP)
     try:
-        programs.wait_for(lambda: programs.stat_fields(pid)[0] == "T", f"process {pid} stands still")
+        programs.wait_for(stands_still, f"process {pid} stands still")
         yield
     finally:
         os.kill(pid, signal.SIGCONT)

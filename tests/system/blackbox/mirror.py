@@ -33,7 +33,7 @@ class Picture:
         self.seq = 0
         self.processes: dict[Key, Record] = {}
         self.needs_list = True
-        self._past: set[str] = set()  # epochs that are over: late events of theirs mean nothing
+        self._past: set[str] = set()  # epochs that are over
         self._seen: set[str] = set()  # epochs of events that came while a list was needed
         self._by_event = False  # an event began the epoch, not a list
 

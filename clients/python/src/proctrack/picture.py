@@ -43,7 +43,7 @@ class Picture:
         self.confidence = "none"
         self.confidence_reason = ""
         self._noted: set[str | None] = set()  # epochs of events that came while stale
-        self._over: set[str | None] = set()  # epochs whose late events mean nothing
+        self._over: set[str | None] = set()  # epochs that are over
         self._by_event = False  # an event began the epoch, not a list
 
     def lost(self) -> list[Change]:
