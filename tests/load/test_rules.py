@@ -51,9 +51,9 @@ class Growth(unittest.TestCase):
         self.assertTrue(self.verdict([5000.0 * minute for minute in range(9)] + [50000.0] * 21).flat)
 
     def test_steady_growth_is_told_with_its_slope(self):
-        verdict = self.verdict([50000.0 + 200 * minute for minute in range(30)])
+        verdict = self.verdict([50000.0 + 600 * minute for minute in range(30)])
         self.assertFalse(verdict.flat)
-        self.assertAlmostEqual(verdict.slope_an_hour, 200 * 60)
+        self.assertAlmostEqual(verdict.slope_an_hour, 600 * 60)
 
     def test_a_descriptor_kept_each_minute_is_growth_and_a_thread_more_too(self):
         self.assertFalse(self.verdict([100.0 + minute for minute in range(30)], "descriptors").flat)
