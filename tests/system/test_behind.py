@@ -25,7 +25,8 @@ class Behind(SystemCase):
                 odd = other.odd("hold")
                 other.watch.until_added(odd.pid)
                 self.assertIn(odd.pid, self.listed(other.id))
-                self.assertEqual(other.remove()["survivors"], [])
+                removed = self.control("remove", block_id=other.id, timeout_ms=int(programs.DEADLINE * 1000))
+                self.assertEqual(removed["survivors"], [])
         programs.wait_for(lambda: not self.listed(block.id), "the storm is over, and that is known")
         self.assertEqual(block.remove()["survivors"], [])
 
