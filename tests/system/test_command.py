@@ -637,12 +637,7 @@ class WatchesWhatWas(CommandCase):
 
     def lives(self, block: Block, n: int) -> list[dict[str, Any]]:
         """So many processes come and go. All events that the block has had since it began."""
-        for _ in range(n):
-            odd = block.odd("hold")
-            odd.until("ready")
-            block.watch.until_added(odd.pid)
-            odd.finish()
-            block.watch.until_ended(odd.pid)
+        block.come_and_go(n)
         block.watch.catch_up()
         return [without_persist(event.body) for event in block.watch.events if event.name != "agent:block-mark"]
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from blackbox.broker import Broker, NotStarted
-from blackbox.case import Block, SystemCase, feed_wanted
+from blackbox.case import SystemCase, feed_wanted
 
 
 class PersistCase(SystemCase):
@@ -23,19 +23,6 @@ class PersistCase(SystemCase):
     def pids(self, scope: str, maxitems: int = 4096) -> list[int]:
         return [event["data"]["pid"] for event in self.exited(scope, maxitems)]
 
-    def end_some(self, block: Block, n: int) -> list[int]:
-        """So many processes that came and went in a block, one after the other. A member before it
-        begins, so that every feed tells its end."""
-        pids = []
-        for _ in range(n):
-            odd = block.odd("hold")
-            odd.until("ready")
-            block.watch.until_added(odd.pid)
-            odd.finish()
-            block.watch.until_ended(odd.pid)
-            pids.append(odd.pid)
-        return pids
-
 
 class Kept(PersistCase):
     """persist=3: the newest three of each event, for each block and for all."""
@@ -44,14 +31,14 @@ class Kept(PersistCase):
 
     def test_a_late_reader_finds_the_newest_three_oldest_first(self) -> None:
         block = self.block()
-        ended = self.end_some(block, 5)
+        ended = block.come_and_go(5)
         self.assertEqual(self.pids(f"block:{block.id}"), ended[-3:])
         self.assertEqual(self.pids(""), ended[-3:])
         self.assertEqual(self.pids(f"block:{block.id}", maxitems=2), ended[-2:])
 
     def test_it_finds_them_as_they_were_published(self) -> None:
         block = self.block()
-        self.end_some(block, 2)
+        block.come_and_go(2)
         kept = self.exited(f"block:{block.id}")
         sent = [event.body for event in block.watch.named("process-exited")]
         self.assertEqual(kept, sent)
@@ -59,8 +46,8 @@ class Kept(PersistCase):
 
     def test_blocks_share_nothing_but_the_scope_of_all(self) -> None:
         one, other = self.block(), self.block()
-        of_one = self.end_some(one, 2)
-        of_other = self.end_some(other, 2)
+        of_one = one.come_and_go(2)
+        of_other = other.come_and_go(2)
         self.assertEqual(self.pids(f"block:{one.id}"), of_one)
         self.assertEqual(self.pids(f"block:{other.id}"), of_other)
         self.assertEqual(self.pids(""), [of_one[1], *of_other])
@@ -68,14 +55,14 @@ class Kept(PersistCase):
 
     def test_each_event_is_kept_for_itself(self) -> None:
         block = self.block()
-        ended = self.end_some(block, 4)
+        ended = block.come_and_go(4)
         added = self.broker.rpc("eventreadhistory", event="agent:process-added",
                                 scope=f"block:{block.id}", maxitems=4096)["events"]
         self.assertEqual([event["data"]["process"]["pid"] for event in added], ended[-3:])
 
     def test_what_a_block_did_can_be_read_when_it_is_gone(self) -> None:
         block = self.block()
-        ended = self.end_some(block, 1)
+        ended = block.come_and_go(1)
         block.remove()
         self.assertEqual(self.pids(f"block:{block.id}"), ended)
 
@@ -85,7 +72,7 @@ class NotKept(PersistCase):
 
     def test_nothing_is_kept_by_default(self) -> None:
         block = self.block()
-        self.end_some(block, 1)
+        block.come_and_go(1)
         self.assertEqual(self.pids(f"block:{block.id}"), [])
         self.assertEqual(self.pids(""), [])
         self.assertNotIn("persist", block.watch.named("process-exited")[0].body)

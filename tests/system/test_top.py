@@ -299,14 +299,19 @@ class Keys(TopCase):
         self.assertEqual((len(block.listed()), len(other.listed())), (0, 3))
         screen.until(rf"▾ {block.id}  0 processes")
 
-    def test_kill_of_a_process_spares_the_others(self) -> None:
-        block = self.block()
+    def about_to_kill(self, block: Block) -> tuple[Screen, int]:
+        """It is asked whether that one of three is to be killed."""
         self.sleepers(block)
         victim = max(block.listed())
         screen = self.top(block.id)
         screen.until(rf"^ +{victim} ")
         screen.press("End", "k")
         screen.until(rf"Kill {victim} of {block.id}\? \(sleep 1000\) \[y/N\]")
+        return screen, victim
+
+    def test_kill_of_a_process_spares_the_others(self) -> None:
+        block = self.block()
+        screen, victim = self.about_to_kill(block)
         screen.press("y")
         screen.until(rf"^ {block.id}: killed {victim}")
         block.watch.until_ended(victim)
@@ -314,12 +319,7 @@ class Keys(TopCase):
 
     def test_who_has_ended_before_the_answer_is_not_killed(self) -> None:
         block = self.block()
-        self.sleepers(block)
-        victim = max(block.listed())
-        screen = self.top(block.id)
-        screen.until(rf"^ +{victim} ")
-        screen.press("End", "k")
-        screen.until(rf"Kill {victim} of {block.id}\?")
+        screen, victim = self.about_to_kill(block)
         os.kill(victim, signal.SIGKILL)
         block.watch.until_ended(victim)
         screen.press("y")

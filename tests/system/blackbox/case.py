@@ -169,6 +169,19 @@ class Block:
         odd = self.begin([Odd.path, *map(str, args)], **options)
         return odd, odd.finish()
 
+    def come_and_go(self, n: int) -> list[int]:
+        """So many processes, one after the other. Each is a member before it begins, so that every feed tells its
+        end."""
+        pids = []
+        for _ in range(n):
+            odd = self.odd("hold")
+            odd.until("ready")
+            self.watch.until_added(odd.pid)
+            odd.finish()
+            self.watch.until_ended(odd.pid)
+            pids.append(odd.pid)
+        return pids
+
     def sh(self, script: str) -> Odd:
         """A shell in this block. `echo '{"what":"ready"}'` tells that it is so far."""
         return self.begin(["/bin/sh", "-c", script])
