@@ -594,13 +594,13 @@ class Watches(CommandCase):
     def test_marks_and_events_of_others_are_shown_where_they_are_asked_for(self) -> None:
         block = self.block()
         watching = Watching(self, "--event", "block-mark", "--event", "own:thing", block.id)
+        block.run("exit", 0)
+        watching.until(rf"^\S+  {block.id} +block-mark +at \d+$")
         data = {"text": "a\x1b[1m", "list": [-3, None, True]}
         watching.until("own:thing", lambda: self.broker.rpc(
             "eventpublish", event="own:thing", scopes=[f"block:{block.id}"], data=data))
         self.assertRegex(watching.until("own:thing"),
                          r'\{"text":"a\\u001B\[1m","list":\[-3,null,true\]\}$')
-        block.run("exit", 0)
-        watching.until(rf"^\S+  {block.id} +block-mark +at \d+$")
         watching.end()
 
     def test_a_socket_that_is_not_its_brokers_is_told(self) -> None:
