@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import os
 import pathlib
-import struct
 import sys
 import tempfile
 from typing import NamedTuple
 
 from blackbox import programs
 from blackbox.case import SystemCase
+from blackbox.memory import CountedHeap
 from blackbox.programs import Odd
 
 ROUNDS = int(os.environ.get("PROCTRACK_ROUNDS", "300"))
@@ -31,7 +31,6 @@ MORE_HEAP_BYTES = 32 << 10
 MORE_RSS_BYTES = 8 << 20
 
 
-COUNTED = struct.Struct("qqq")  # pid, blocks, bytes
 
 
 class Heap(NamedTuple):
@@ -52,7 +51,7 @@ class Held(NamedTuple):
 
 
 class Endurance(SystemCase):
-    counted: pathlib.Path | None = None  # where the broker's heap is told
+    counted: CountedHeap | None = None  # the broker's
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -64,17 +63,13 @@ class Endurance(SystemCase):
     def count_heap(cls) -> None:
         directory = tempfile.TemporaryDirectory(prefix="proctrack-test-")
         cls.addClassCleanup(directory.cleanup)
-        cls.counted = pathlib.Path(directory.name) / "heap"
-        cls.counted.write_bytes(bytes(COUNTED.size))
-        cls.broker_environment = {"LD_PRELOAD": os.environ["PROCTRACK_COUNT_HEAP"],
-                                  "COUNT_HEAP_FILE": str(cls.counted)}
+        cls.counted = CountedHeap(pathlib.Path(directory.name) / "heap")
+        cls.broker_environment = cls.counted.environment
 
     def heap(self) -> Heap | None:
         if self.counted is None:
             return None
-        pid, blocks, size = COUNTED.unpack(self.counted.read_bytes())
-        self.assertEqual(pid, self.broker.pid, "another process's heap")
-        return Heap(blocks, size)
+        return Heap(*self.counted.read(self.broker.pid))
 
     def held(self) -> Held:
         process = pathlib.Path(f"/proc/{self.broker.pid}")

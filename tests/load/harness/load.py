@@ -7,12 +7,12 @@ import contextlib
 import json
 import os
 import pathlib
-import struct
 import subprocess
 import tempfile
 import time
 from typing import Any, Iterator
 
+from blackbox.memory import CountedHeap
 from blackbox.mirror import mirrored
 from blackbox.programs import pids_below, wait_for
 from driver import machine, storms
@@ -25,7 +25,6 @@ from .parameters import Parameters
 from .subscribers import Subscribers
 
 PATIENCE = 300.0  # seconds, for what takes long with so many
-COUNTED = struct.Struct("@qqq")  # pid, blocks, bytes: tests/programs/count_heap.c
 
 
 class Crowd(Program):
@@ -49,10 +48,10 @@ class Crowd(Program):
 class Load:
     """To be used by `running`."""
 
-    def __init__(self, p: Parameters, broker: Tracked, heap: pathlib.Path, stack: contextlib.ExitStack) -> None:
+    def __init__(self, p: Parameters, broker: Tracked, heap: CountedHeap, stack: contextlib.ExitStack) -> None:
         self.p = p
         self.broker = broker
-        self._heap = heap  # where it is told what the broker holds of its heap
+        self._heap = heap
         ids = broker.block_ids
         world = clients.World(broker.endpoint("control"), LEAF, ids, p.pace, p.clients, p.seed)
         self.mirror = stack.enter_context(Actor("the mirror", mirror.run, broker.endpoint("events"), world.endpoint))
@@ -175,9 +174,7 @@ class Load:
 
     def heap_kib(self) -> int:
         """What it holds of its heap; what the allocator keeps of what was freed is in rss_kib alone."""
-        pid, _, size = COUNTED.unpack(self._heap.read_bytes())
-        assert pid == self.broker.pid, "another process's heap"
-        return int(size) // 1024
+        return self._heap.read(self.broker.pid)[1] // 1024
 
 
 def of_requests(took: list[tuple[str, float]]) -> dict[str, Any]:
@@ -198,10 +195,9 @@ def of_requests(took: list[tuple[str, float]]) -> dict[str, Any]:
 @contextlib.contextmanager
 def running(p: Parameters) -> Iterator[Load]:
     """All of it, and nothing of it afterwards. A run that came to its end checks that the broker left nothing."""
-    heap = pathlib.Path(tempfile.mkdtemp()) / "heap"
-    heap.write_bytes(bytes(COUNTED.size))
-    broker = Tracked(p.feed, p.poll_ms, p.blocks, wpsd={"subscriber-queue": p.subscriber_queue}, environment={
-        "LD_PRELOAD": os.environ["PROCTRACK_COUNT_HEAP"], "COUNT_HEAP_FILE": str(heap)})
+    heap = CountedHeap(pathlib.Path(tempfile.mkdtemp()) / "heap")
+    broker = Tracked(p.feed, p.poll_ms, p.blocks, wpsd={"subscriber-queue": p.subscriber_queue},
+                     environment=heap.environment)
     try:
         with contextlib.ExitStack() as stack:
             yield Load(p, broker, heap, stack)

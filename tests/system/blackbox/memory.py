@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory that runs out at the n-th allocation of our own programs: the other side of tests/programs/fail_alloc.c."""
+"""What a program holds of its heap, and memory that runs out at the n-th allocation of our own programs: the other
+sides of tests/programs/count_heap.c and fail_alloc.c."""
 
 from __future__ import annotations
 
@@ -13,6 +14,24 @@ _HEAD = struct.Struct("=IIQQQQ")  # armed, from_then_on, nth, calls, injected, n
 _SITE = struct.Struct("=Q24s")
 _SITES_MAX = 1024
 _ARMED = struct.Struct("=I")
+_COUNTED = struct.Struct("qqq")  # pid, blocks, bytes
+
+
+class CountedHeap:
+    """What the program that is started with `environment` holds of its heap. What the allocator keeps of what was
+    freed is not in it."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        """`path`: of the file in which it is told; it is made."""
+        self._path = path
+        path.write_bytes(bytes(_COUNTED.size))
+        self.environment = {"LD_PRELOAD": os.environ["PROCTRACK_COUNT_HEAP"], "COUNT_HEAP_FILE": str(path)}
+
+    def read(self, expected_pid: int) -> tuple[int, int]:
+        """Blocks and bytes."""
+        pid, blocks, size = _COUNTED.unpack(self._path.read_bytes())
+        assert pid == expected_pid, "another process's heap"
+        return blocks, size
 
 
 class Allocator:
