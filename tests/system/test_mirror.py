@@ -151,12 +151,16 @@ class Marks(SystemCase):
         if not self.tells_all:
             self.skipTest("a scan may see nothing of lives so short")
         block = self.block()
-        end = time.monotonic() + 2.0
-        while time.monotonic() < end:
+        first = last = time.monotonic()
+        pauses = 0  # that a busy machine made, in which a mark may come
+        while time.monotonic() < first + 2.0:
+            before, last = last, time.monotonic()
             odd, _ = block.run("vfork-exec")
             block.watch.until_added(odd.pid)
+            pauses += time.monotonic() - before >= 1.0
         block.watch.catch_up()
-        self.assertEqual(block.watch.named("block-mark"), [])
+        marks = block.watch.named("block-mark")
+        self.assertLessEqual(len(marks), pauses, marks)
 
 
 def truth(block: Block) -> set[int]:

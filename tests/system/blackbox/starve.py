@@ -12,17 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 from blackbox import programs
 from blackbox.broker import Broker
+from blackbox.wire import SLOW
 
 if TYPE_CHECKING:
     from blackbox.case import Block
 
 FORKERS = 3
-STOPPED, RUNS = 0.05, 0.005  # seconds
+STOPPED = 0.05  # seconds
+#: Under a sanitizer the broker does so much less in a time, and who forks does not.
+RUNS = 0.005 * SLOW * SLOW
+PAUSE = "sleep 0.05; " if SLOW > 1 else ""
 LATE_TURNS = 40  #: so often stopped: it has been late many times
 
 
 class Starved:
-    """While it is entered, the broker is stopped for nine tenths of the time, and processes of the block fork."""
+    """While it is entered, the broker is stopped nine tenths of the time (less, where it is slow itself), and processes
+    of the block fork."""
 
     def __init__(self, broker: Broker, block: "Block") -> None:
         self._broker = broker
@@ -33,7 +38,7 @@ class Starved:
 
     def __enter__(self) -> "Starved":
         for _ in range(FORKERS):
-            self._block.sh("while :; do /bin/true; done")
+            self._block.sh(f"while :; do /bin/true; {PAUSE}done")
         self._thread.start()
         return self
 
