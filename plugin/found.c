@@ -67,10 +67,26 @@ void lives_no_stray(struct module *module, struct process *process)
     escapees_count_stray(module, process->block, -1);
 }
 
+/* A feed that wants scans leaves to them whom it has no room for. Of another there are none unless
+ * they are asked for. */
+static void watch(struct module *module, struct process *process)
+{
+    uint64_t tick_ns = NS_PER_SECOND / module->clock.ticks_per_second;
+    int r = feed_watch(module->feed, process->pid, process->start_ticks * tick_ns);
+    if (r == -EMFILE)
+        limits_count(module, LIMIT_DESCRIPTORS);
+    process->unwatched =
+        r < 0 && r != -ESRCH && r != -ENOSPC && !(feed_traits(module->feed) & FEED_WANTS_SCANS);
+    if (process->unwatched)
+        intake_scan_again(module, process->block);
+}
+
 static void seen_again(struct module *module, struct process *process, struct scope *scope,
                        const struct process_facts *facts, bool root, bool by_scan)
 {
     bool newer = facts->read_ns > process->changed_ns;
+    if (process->unwatched)
+        watch(module, process);
     if (!life_is_told(process->state)) {
         if (root && !process->root)
             process->root = true, process->started = process->started_open = false;
@@ -112,14 +128,6 @@ static bool still_lives(struct module *module, struct block *block,
     if (r < 0 && r != -ESRCH)
         intake_scan_again(module, block);
     return r == 0 && stat.start_ticks == facts->stat.start_ticks && !proc_has_ended(&stat);
-}
-
-static void watch(struct module *module, const struct process *process)
-{
-    uint64_t tick_ns = NS_PER_SECOND / module->clock.ticks_per_second;
-    int r = feed_watch(module->feed, process->pid, process->start_ticks * tick_ns);
-    if (r == -EMFILE)
-        limits_count(module, LIMIT_DESCRIPTORS); /* scans find its end */
 }
 
 void lives_watch_all(struct module *module)

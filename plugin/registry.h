@@ -77,7 +77,8 @@ struct process {
     bool started_open;   /* `started` waits for its parent's command */
     bool waits;          /* to be told as soon as its parent is */
     bool in_freed;
-    bool stray; /* found by its tag alone, beside any lineage */
+    bool unwatched; /* the feed could not be asked to tell of it, but can be again */
+    bool stray;     /* found by its tag alone, beside any lineage */
 
     bool has_status;
     int status;

@@ -21,6 +21,8 @@ struct fake_feed {
     struct feed feed;
     const struct feed_event *next; /* what it says at the next drain */
     unsigned lost;                 /* and what it lost before */
+    int watch_gives;
+    unsigned n_asked;
 };
 
 static int fake_drain(struct feed *feed, unsigned max, feed_sink *sink, void *context)
@@ -38,15 +40,25 @@ static int fake_drain(struct feed *feed, unsigned max, feed_sink *sink, void *co
     return 1;
 }
 
+static int fake_watch(struct feed *feed, uint32_t pid, uint64_t start_ns)
+{
+    struct fake_feed *fake = (struct fake_feed *)feed;
+    (void)pid, (void)start_ns;
+    fake->n_asked++;
+    return fake->watch_gives;
+}
+
 static void fake_feed_close(struct feed *feed)
 {
     free(feed);
 }
 
 static const struct feed_class feeds[] = {
-    {"bpf", FEED_TELLS_BIRTHS | FEED_TELLS_PLACES, .close = fake_feed_close, .drain = fake_drain},
+    {"bpf", FEED_TELLS_BIRTHS | FEED_TELLS_PLACES, .close = fake_feed_close, .drain = fake_drain,
+     .watch = fake_watch},
     {"netlink", FEED_TELLS_BIRTHS, .close = fake_feed_close, .drain = fake_drain},
-    {"poll", FEED_WATCHES | FEED_WANTS_SCANS, .close = fake_feed_close, .drain = fake_drain},
+    {"poll", FEED_WATCHES | FEED_WANTS_SCANS, .close = fake_feed_close, .drain = fake_drain,
+     .watch = fake_watch},
 };
 
 struct feed *fake_feed_open(const char *name)
@@ -76,6 +88,19 @@ bool fake_feed_said(const struct feed *feed)
 void fake_feed_lose(struct feed *feed, unsigned n)
 {
     ((struct fake_feed *)feed)->lost += n;
+}
+
+void fake_feed_watch_gives(struct feed *feed, int result)
+{
+    ((struct fake_feed *)feed)->watch_gives = result;
+}
+
+unsigned fake_feed_n_asked(struct feed *feed)
+{
+    struct fake_feed *fake = (struct fake_feed *)feed;
+    unsigned n = fake->n_asked;
+    fake->n_asked = 0;
+    return n;
 }
 
 /* ---- the tracker ---- */

@@ -17,6 +17,11 @@ bool fake_feed_said(const struct feed *feed);
 /* It lost so many before what it says next. */
 void fake_feed_lose(struct feed *feed, unsigned n);
 
+/* Watching anybody gives this from now on; 0 at first. */
+void fake_feed_watch_gives(struct feed *feed, int result);
+/* How many were asked for since the last call. */
+unsigned fake_feed_n_asked(struct feed *feed);
+
 struct tracker *fake_tracker_open(void);
 
 #endif

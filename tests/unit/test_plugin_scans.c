@@ -4,6 +4,7 @@
  * protocol as it comes (test_plugin_bench.h). */
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <string.h>
 
 #include "plugin/intake.h"
@@ -89,6 +90,39 @@ Test(scans, a_scan_finds_who_moved_out_of_all_blocks)
     scan();
     cr_assert_eq(bench_count(bench, "escaped"), 1);
     cr_assert_null(bench_process(bench, pid_of(1)));
+}
+
+/* Whom the feed could not be asked for has no events but those of scans. */
+static void assert_asked_for_again(int refused, unsigned times)
+{
+    starts[1] = now();
+    shows(1, OUTSIDE, "a");
+    fake_feed_watch_gives(bench->module.feed, refused);
+    scan();
+    assert_story(bench, "added 1 a by scan");
+    cr_assert_eq(fake_feed_n_asked(bench->module.feed), 1);
+    scan();
+    cr_assert_eq(fake_feed_n_asked(bench->module.feed), times);
+    fake_feed_watch_gives(bench->module.feed, 0);
+    scan();
+    scan();
+    cr_assert_eq(fake_feed_n_asked(bench->module.feed), times, "once is enough");
+    assert_story(bench, "");
+}
+
+Test(scans, who_could_not_be_watched_is_asked_for_again_until_it_is)
+{
+    assert_asked_for_again(-EMFILE, 1);
+}
+
+Test(scans, who_finds_no_room_is_not_asked_for_again)
+{
+    assert_asked_for_again(-ENOSPC, 0);
+}
+
+Test(scans_poll, a_feed_that_wants_scans_is_not_asked_again)
+{
+    assert_asked_for_again(-EMFILE, 0);
 }
 
 /* What began after the scan did cannot have been seen by it. */

@@ -262,6 +262,30 @@ Test(feed_bpf, who_is_gone_or_another_cannot_be_watched, .fini = close_all, .tim
     cr_assert_null(find((uint32_t)odd->pid));
 }
 
+Test(feed_bpf, who_cannot_be_looked_at_is_not_watched_until_it_can, .fini = close_all,
+     .timeout = 120)
+{
+    struct rlimit limit, none;
+    open_by_lineage();
+    odd = odd_start(NULL, "hold", NULL);
+    odd_told(odd, "ready");
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = (struct rlimit){0, limit.rlim_max};
+    struct proc_stat stat;
+    cr_assert_eq(proc_stat_read(&stat, (uint32_t)odd->pid), 0);
+    struct proc_clock clock = proc_clock_now();
+    uint64_t start_ns = stat.start_ticks * (1000000000 / clock.ticks_per_second);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int r = feed_watch(feed, (uint32_t)odd->pid, start_ns);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    cr_assert_eq(r, -EMFILE);
+    cr_assert_eq(feed_watch(feed, (uint32_t)odd->pid, start_ns), 0);
+    odd_release(odd);
+    uint32_t pid = (uint32_t)odd->pid;
+    cr_assert(soon(has_ended, &pid));
+    odd_end(odd);
+}
+
 /* ---- a reader that dozes ---- */
 
 /* A shell that makes this many children, one after the other, for each line that it gets, and then

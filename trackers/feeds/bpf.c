@@ -270,11 +270,12 @@ static int bpf_watch(struct feed *feed, uint32_t pid, uint64_t start_ns)
         __atomic_store_n(&bpf->object->bss->forgetful, true, __ATOMIC_RELAXED);
         return r == -E2BIG ? -ENOSPC : r;
     }
-    if (proc_stat_read(&stat, pid) == 0 && !proc_has_ended(&stat) &&
+    r = proc_stat_read(&stat, pid);
+    if (r == 0 && !proc_has_ended(&stat) &&
         stat.start_ticks == proc_clock_ticks(&bpf->clock, start_ns))
         return 0;
     take_member(bpf, pid);
-    return -ESRCH;
+    return r < 0 ? r : -ESRCH;
 }
 
 static void bpf_trial(struct feed *feed, bool runs)
