@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,4 +32,9 @@ int wps_error_system(struct wps_error *error, int code, const char *format, ...)
                      strerror_r(-code, text, sizeof text));
     }
     return code;
+}
+
+bool wps_error_passes(int code)
+{
+    return code == -EMFILE || code == -ENFILE || code == -ENOMEM || code == -EINTR;
 }

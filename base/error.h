@@ -13,6 +13,7 @@
  */
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct wps_error {
@@ -28,5 +29,9 @@ int wps_error_set(struct wps_error *error, int code, const char *format, ...)
 /* The same, followed by ": " and the system's text for `code`. */
 int wps_error_system(struct wps_error *error, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* True where the same may succeed in a moment: descriptors or memory are short, or a signal came.
+ */
+bool wps_error_passes(int code);
 
 #endif

@@ -210,13 +210,13 @@ void blocks_told_removed(struct module *module, struct block *block)
     blocks_ensure_all(module, &makers);
 }
 
-/* Where it may go away by itself: descriptors or memory are short, or nobody has joined and the
- * kernel or somebody else keeps the place busy. */
+/* Where it may go away by itself; also where nobody has joined and the kernel or somebody else
+ * keeps the place busy. */
 static bool passes(const struct block *block, int result)
 {
     if (result == -EBUSY)
         return block->watch_fd >= 0 && tracker_is_empty(block->watch_fd);
-    return result == -EMFILE || result == -ENFILE || result == -ENOMEM || result == -EINTR;
+    return wps_error_passes(result);
 }
 
 static void on_cleared(struct tracker_op *op, void *context)

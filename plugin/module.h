@@ -107,7 +107,8 @@ struct module {
     struct stranger *strangers;    /* strangers.h */
     TAILQ_HEAD(, stranger) unasked_strangers;
     unsigned n_strangers_asked;
-    bool asks_strangers; /* in strangers_go_on */
+    uint64_t strangers_due_ns; /* CLOCK_MONOTONIC: none is asked about before; 0: at once */
+    bool asks_strangers;       /* in strangers_go_on */
     struct relative *relatives;
     struct outsider *outsiders; /* processes in no block that are parents of members: lives.c */
     uint32_t scan_mark;

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/error.h"
+#include "plugin/intake.h"
 #include "plugin/lives.h"
 #include "plugin/scan.h"
 
@@ -19,6 +21,7 @@ enum {
     EARLY_MAX = 16, /* questions about one that is being born */
     ASKED_MAX = 64, /* at the workers at a time; each takes a kilobyte */
     OVER_MS = 1000, /* how often at most a scan stands for those who are too many */
+    AGAIN_MS = 500, /* behind a question that could not be answered for now */
 };
 
 _Static_assert((int)ASKED_MAX > (int)WORKERS_MAX, "there is work for each worker");
@@ -170,6 +173,20 @@ static bool ask_about_parent(struct module *module, struct stranger *stranger,
     return true;
 }
 
+static void put(struct module *module, struct stranger *stranger)
+{
+    stranger->unasked = true;
+    TAILQ_INSERT_TAIL(&module->unasked_strangers, stranger, in_unasked);
+}
+
+/* What happens meanwhile is still kept. */
+static void ask_later(struct module *module, struct stranger *stranger)
+{
+    facts_list_clear(&stranger->held);
+    put(module, stranger);
+    module->strangers_due_ns = monotonic_ns() + AGAIN_MS * NS_PER_MS;
+}
+
 static void on_answer(struct tracker_op *op, void *context)
 {
     struct module *module = context;
@@ -183,7 +200,9 @@ static void on_answer(struct tracker_op *op, void *context)
         if (ask_about_parent(module, stranger, op))
             return;
     }
-    if (stranger) {
+    if (stranger && wps_error_passes(op->result) && !module->stopping) {
+        ask_later(module, stranger);
+    } else if (stranger) {
         take_out(module, stranger);
         if (op->result == 0)
             lives_joined(module, &op->facts.items[0]);
@@ -224,6 +243,10 @@ void strangers_go_on(struct module *module)
     struct stranger *stranger;
     if (module->asks_strangers)
         return; /* what one of them did, taken in, made another: its turn comes in that loop */
+    if (!TAILQ_EMPTY(&module->unasked_strangers) && monotonic_ns() < module->strangers_due_ns) {
+        intake_scan_again(module, NULL); /* which wakes the loop */
+        return;
+    }
     module->asks_strangers = true;
     while (module->n_strangers_asked < ASKED_MAX &&
            (stranger = TAILQ_FIRST(&module->unasked_strangers))) {
@@ -243,6 +266,7 @@ void strangers_init(struct module *module)
 {
     TAILQ_INIT(&module->unasked_strangers);
     module->n_strangers_asked = 0;
+    module->strangers_due_ns = 0;
     module->asks_strangers = false;
 }
 
@@ -252,8 +276,7 @@ void strangers_ask(struct module *module, uint32_t pid, bool born)
     if (!stranger)
         return;
     stranger->early = born ? EARLY_MAX : 0;
-    stranger->unasked = true;
-    TAILQ_INSERT_TAIL(&module->unasked_strangers, stranger, in_unasked);
+    put(module, stranger);
     if (!module->gather.saturated)
         strangers_go_on(module);
 }

@@ -6,9 +6,9 @@
  * Processes that may have come into a block by themselves, under a feed that knows no places: when
  * one that nobody knows execs, a worker looks where it is. Until the answer is there, what happens
  * to it and to its descendants is kept and taken in afterwards, in order, so that nothing of theirs
- * is missed if they are members. While events come at thousands a second it is asked when those
- * that are there are taken in: of one that has ended and was reaped by then nobody can say where it
- * was.
+ * is missed if they are members; where descriptors or memory are short it is asked again until
+ * there is one. While events come at thousands a second it is asked when those that are there are
+ * taken in: of one that has ended and was reaped by then nobody can say where it was.
  *
  * So many can be known at a time; when there are more, scans find members among them, for they may
  * be all of a busy machine's processes. Called from the loop's thread.

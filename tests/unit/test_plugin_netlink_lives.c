@@ -8,6 +8,7 @@
 #include "plugin/strangers.h"
 #include "test_plugin_people.h"
 #include <criterion/criterion.h>
+#include <errno.h>
 
 TestSuite(netlink_lives, .init = begin_netlink, .fini = end_bench);
 
@@ -202,6 +203,59 @@ Test(netlink_lives, nothing_of_a_stranger_is_missed_while_it_is_looked_up)
     cr_assert_eq(bench_count(bench, "added"), 3);
     cr_assert_eq(bench_count(bench, "exited"), 1);
     cr_assert_eq(bench_last(bench, "exited")->status, 0x100);
+}
+
+/* Where there are no descriptors: with the answer comes all that happened before it. */
+Test(netlink_lives, a_stranger_that_cannot_be_looked_up_for_now_is_looked_up_later)
+{
+    struct module *module = &bench->module;
+    starts[1] = now();
+    shows(1, OUTSIDE, "stranger");
+    proc_refuse(pid_of(1), -EMFILE);
+    execs(1, "stranger");
+    bench_answer(bench);
+    born(2, 1);
+    exits(2, 0x100);
+    strangers_go_on(module);
+    cr_assert_eq(workers_pending(module->workers), 0, "it is not asked about without a pause");
+    assert_story(bench, "");
+    shows(1, OUTSIDE, "stranger");
+    module->strangers_due_ns = 0;
+    strangers_go_on(module);
+    bench_answer(bench);
+    bench_settle(bench);
+    bench_answer(bench);
+    cr_assert_eq(bench_count(bench, "added"), 2);
+    cr_assert_eq(bench_count(bench, "exited"), 1);
+    cr_assert_eq(bench_last(bench, "exited")->status, 0x100);
+}
+
+/* Its parent is asked about too, and that question may fail. */
+Test(netlink_lives, a_strangers_parent_that_cannot_be_looked_up_for_now_is_looked_up_later)
+{
+    struct module *module = &bench->module;
+    starts[1] = starts[2] = now();
+    shows(1, OUTSIDE, "parent");
+    shows(2, 1, "child");
+    proc_refuse(pid_of(1), -ENFILE);
+    execs(2, "child");
+    bench_answer(bench);
+    assert_story(bench, "");
+    shows(1, OUTSIDE, "parent");
+    module->strangers_due_ns = 0;
+    strangers_go_on(module);
+    bench_answer(bench);
+    assert_story(bench, "added 1 parent; added 2 child");
+}
+
+Test(netlink_lives, a_stranger_that_may_not_be_looked_up_is_let_be)
+{
+    starts[1] = now();
+    shows(1, OUTSIDE, "stranger");
+    proc_refuse(pid_of(1), -EACCES);
+    execs(1, "stranger");
+    bench_answer(bench);
+    cr_assert_null(bench->module.strangers);
 }
 
 Test(netlink_lives, a_stranger_that_is_gone_before_it_is_looked_up_is_not_told)

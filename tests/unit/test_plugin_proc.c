@@ -37,6 +37,15 @@ void proc_put(const struct fake *fake)
     pthread_mutex_unlock(&mutex);
 }
 
+void proc_refuse(uint32_t pid, int refusal)
+{
+    pthread_mutex_lock(&mutex);
+    struct fake *place = find(pid);
+    if (place)
+        place->refusal = refusal;
+    pthread_mutex_unlock(&mutex);
+}
+
 void proc_take(uint32_t pid)
 {
     pthread_mutex_lock(&mutex);
@@ -141,6 +150,8 @@ int __wrap_facts_read(struct process_facts *ret, uint32_t pid, unsigned wanted)
         return __real_facts_read(ret, pid, wanted);
     if (!read_fake(&fake, pid, true))
         return -ESRCH;
+    if (fake.refusal < 0)
+        return fake.refusal;
     struct process_facts facts = {.pid = pid,
                                   .read_ns = fake.read_ns ? fake.read_ns : boottime_ns(),
                                   .stat = stat_of(&fake),

@@ -21,10 +21,13 @@ struct fake {
     size_t argv_size;
     char cgroup[512]; /* "": unknown */
     uint64_t read_ns; /* CLOCK_BOOTTIME: when it is read; 0: just when it is */
+    int refusal;      /* what facts_read gives; 0: its facts */
 };
 
 /* It is there from now on, and so. */
 void proc_put(const struct fake *fake);
+/* Until it is put again, facts_read gives this of it. */
+void proc_refuse(uint32_t pid, int refusal);
 /* It is there no more. */
 void proc_take(uint32_t pid);
 void proc_take_all(void);
