@@ -360,4 +360,4 @@ class OddNames(SystemCase):
         self.assertIn(self.shown(block, odd.pid).rstrip(" "), (odd.shown, "another title"))
         odd.finish()
         block.check_end(odd.pid, ("exit_code", 0))
-        self.assertEqual(stay.execs, [] if self.tells_all else stay.execs)
+        self.assertEqual(len(stay.execs), stay.retitled, "a scan may see the new title; nobody ran a program")
