@@ -8,7 +8,7 @@ import random
 import time
 from typing import Callable
 
-from blackbox.programs import Odd
+from blackbox.programs import Odd, is_running
 from blackbox.wire import Refused
 
 from world import OLDEST, USUAL, Held, Member, World
@@ -98,6 +98,8 @@ def move(world: World, number: str, other: str, which: str) -> None:
     member = one_of(source, which)
     if member is None or source is target or member.doomed:
         return
+    if not is_running(member.odd.pid):
+        return  # who leaves its child alone takes nobody along
     if world.tracker != "cgroup" and set(member.odd.command) & set(PARTED):
         return
     member.moved = True
