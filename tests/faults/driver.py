@@ -66,8 +66,8 @@ class Driver:
         self.pid = self.world.broker.pid
         self.fault = fault
         self.world.requests.allowed = fault.allows
+        fault.do()  # whom it starts itself begins as in calm
         self.world.is_calm = False
-        fault.do()
 
     def _end(self) -> None:
         fault = self.fault

@@ -27,6 +27,7 @@ class FeedFault(Fault):
     def do(self) -> None:
         for held in self.world.blocks:
             held.make_sure()
+            held.until_no_kill_runs()
         self.restarts = self.world.counter("feed_restarts")
         self.cut()
         self.unseen = self.live_unseen()

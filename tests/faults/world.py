@@ -187,7 +187,8 @@ class Held:
             "assign_process", block_id=self.id, pid=pid, root=False))
 
     def until_no_kill_runs(self) -> None:
-        """A kill is answered when it begins, and would end who joins meanwhile. Who assigns waits for it."""
+        """A kill is answered when it begins, and would end who joins meanwhile. Who assigns waits for it, but
+        may be refused for more than one reason while there is a fault."""
         if self.is_killed and self.world.is_calm:
             self.is_killed = False
             self.world.refused("no_such_process", "no_such_block", command="assign_process", block_id=self.id,
@@ -195,17 +196,30 @@ class Held:
 
     def start(self, life: list[str], procs_path: str | None = None) -> Member:
         """One that stays until it is let go."""
-        return self.add(self.spawn(life, procs_path))
+        return self.add(self.spawn(life, procs_path), self.is_killed)
 
-    def add(self, odd: Odd) -> Member:
-        odd.until("ready")
-        self.members.append(Member(self, odd))
-        return self.members[-1]
+    def add(self, odd: Odd, doomed: bool = False) -> Member:
+        member = Member(self, odd, doomed=doomed)
+        if self.lets_begin(odd, "ready"):
+            self.members.append(member)
+        return member
+
+    def lets_begin(self, odd: Odd, what: str) -> bool:
+        """It has told that. False: a kill that still runs has ended it before."""
+        try:
+            odd.until(what)
+        except AssertionError:
+            if self.is_killed and odd.process.wait(DEADLINE) in (-signal.SIGKILL, -signal.SIGTERM):
+                odd.close()
+                return False
+            raise
+        return True
 
     def pass_by(self, life: list[str]) -> None:
         """One that is known when it begins, and ends by itself while other things go on."""
         odd = self.spawn(["exec-later", Odd.path, *life])
-        odd.until("waiting")
+        if not self.lets_begin(odd, "waiting"):
+            return
         if self.world.is_calm:
             self.watch.until_added(odd.pid)
         odd.say()
