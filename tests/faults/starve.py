@@ -147,6 +147,9 @@ class BrokerPidsFull(Fault):
         return PidsLimit.why_not()
 
     def do(self) -> None:
+        for held in self.world.blocks:  # it may be a broker whose keeper nobody has asked for yet
+            if held.on_crash == "kill":
+                held.ensure()
         self.limit = PidsLimit(self.world)
         self.limit.put(self.world.broker.pid)
         self.limit.close(0)
@@ -155,9 +158,6 @@ class BrokerPidsFull(Fault):
 
     def lose_keeper(self) -> None:
         """It cannot be replaced: whoever wants what it promises is told so."""
-        for held in self.world.blocks:
-            if held.on_crash == "kill":
-                held.ensure()
         os.kill(self.world.gauge("keeper_pid"), signal.SIGKILL)
         programs.wait_for(lambda: self.limit.hits() > 0, "it wants one more")
         self.sentence = self.world.refused("not_supported", "internal", command="ensure_tracker",
