@@ -265,6 +265,8 @@ class Held:
         assert reply["tracked"] == lives_on, f"{self.id} is tracked: {reply['tracked']}"
         if lives_on:
             self.watch.law.begin(reply)
+            if self.procs_path is None:  # the removal did not come to its end: it is a block as any
+                self.ensure()
         else:
             self.doom()
         self.was_adopted = lives_on
