@@ -105,7 +105,8 @@ def move(world: World, number: str, other: str, which: str) -> None:
     member.moved = True
     if set(member.odd.command) & set(PARTED):
         member.stayers = set()  # its daemon is no descendant: it stays, and ends with the source
-    member.doomed = member.doomed or any(held.on_crash == "kill" for held in (source, target))
+    #: A fault may have it refused: then it ends with the source.
+    member.doomed = not world.is_calm or any(held.on_crash == "kill" for held in (source, target))
     source.members.remove(member)
     target.members.append(member)
     member.held = target
