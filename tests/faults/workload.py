@@ -105,13 +105,15 @@ def move(world: World, number: str, other: str, which: str) -> None:
     member.moved = True
     if set(member.odd.command) & set(PARTED):
         member.stayers = set()  # its daemon is no descendant: it stays, and ends with the source
-    #: A fault may have it refused: then it ends with the source.
+    # While there is a fault it may be refused, and the member ends with the source.
     member.doomed = not world.is_calm or any(held.on_crash == "kill" for held in (source, target))
     source.members.remove(member)
     target.members.append(member)
     member.held = target
     world.requests.settle()
     world.requests.send("assign_process", block_id=target.id, pid=member.odd.pid)
+    if world.is_calm:
+        world.requests.settle()  # before a fault comes
 
 
 @step
