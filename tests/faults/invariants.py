@@ -151,8 +151,9 @@ def nothing_is_left_over(world: World) -> None:
             found = {path.name.removeprefix("b-") for path in root.glob("*/b-*")}
             return found == set(world.broker.control("list_all_blocks")["block_ids"])
         programs.wait_for(agree, f"each block has its cgroup, and the other way round ({tracked})")
-        assert not programs.pids_below(root) - {pid for held in world.blocks for pid in held.truth()}, \
-            "processes below the root that are in no block"
+        programs.wait_for(  # who ends between the two looks is in the first alone
+            lambda: not programs.pids_below(root) - {pid for held in world.blocks for pid in held.truth()},
+            "all processes below the root are in a block")
     listed = {record["pid"] for held in world.blocks for record in held.listed()["processes"]}
     for held in world.blocks:
         for member in held.members:
