@@ -60,9 +60,10 @@ def ensure(world: World, number: str) -> None:
 @step
 def start(world: World, number: str, *life: str) -> None:
     held = block(world, number)
-    for member in [member for member in held.members if time.monotonic() - member.begun > OLDEST] + \
-            held.members[:max(0, len(held.members) - MEMBERS)]:
-        held.let_go(member)
+    too_many = len(held.members) - MEMBERS
+    for i, member in enumerate(list(held.members)):
+        if i < too_many or time.monotonic() - member.begun > OLDEST:
+            held.let_go(member)
     held.start(list(life))
 
 
