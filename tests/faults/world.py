@@ -372,11 +372,13 @@ class World:
     def destroy(self) -> None:
         for witness in self.witnesses:
             witness.end()
-        self.broker.destroy()
-        programs.kill_children()
-        if self.log_is_small:
-            subprocess.run(["umount", "-l", self.place / "log"], check=False)
-        shutil.rmtree(self.place, ignore_errors=True)
+        try:
+            self.broker.destroy()
+        finally:
+            programs.kill_children()
+            if self.log_is_small:
+                subprocess.run(["umount", "-l", self.place / "log"], check=False)
+            shutil.rmtree(self.place, ignore_errors=True)
 
     def empty(self) -> None:
         """All members are let go."""

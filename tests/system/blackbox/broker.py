@@ -149,10 +149,10 @@ class Broker:
         if self.is_alive():
             self.process.kill()
             self.process.wait()
-        if self.cgroup_root is not None and self.cgroup_root.exists():
-            remove_cgroup(self.cgroup_root)
         shutil.rmtree(self.runtime, ignore_errors=True)
         _standing.discard(self)
+        if self.cgroup_root is not None:
+            remove_cgroup(self.cgroup_root)
 
     def whole_log(self) -> str:
         """All that it logged."""
@@ -202,21 +202,17 @@ def make_cgroup_root() -> pathlib.Path | None:
 
 
 def remove_cgroup(root: pathlib.Path) -> None:
-    """Kills all that is in it, then removes it from the deepest directory up."""
-    with contextlib.suppress(OSError):
-        (root / "cgroup.kill").write_text("1")
-    deepest_first = sorted((path for path in root.rglob("*") if path.is_dir()),
-                           key=lambda path: -len(path.parts))
-    for path in [*deepest_first, root]:
-        end = time.monotonic() + 5
-        while time.monotonic() < end:
-            try:
-                path.rmdir()
-                break
-            except FileNotFoundError:
-                break
-            except OSError:
-                time.sleep(0.005)  # busy for as long as its last process takes to end
+    """Kills all that is in it and removes it from the deepest directory up, until it is gone: it is busy for as long
+    as its last process takes to end, and somebody may have been on the way into it."""
+    end = time.monotonic() + DEADLINE
+    while root.exists():
+        with contextlib.suppress(OSError):
+            (root / "cgroup.kill").write_text("1")
+        for directory, _, _ in os.walk(root, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)
+        assert not root.exists() or time.monotonic() < end, f"{root} is left: {programs.pids_below(root)} are in it"
+        time.sleep(0.005)
 
 
 def describe_feed(feed: str) -> str | None:
