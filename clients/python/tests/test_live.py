@@ -20,6 +20,7 @@ from blackbox.wire import DEADLINE  # noqa: E402
 
 from proctrack import Client, Mirror, NoReply, Refused  # noqa: E402
 
+CHECK_EVERY = 0.2  # seconds
 KEPT_EQUAL = ("pid", "started_at_ms", "command", "root", "started", "scope")
 
 
@@ -177,6 +178,24 @@ class Live(LiveCase):
             await client.remove("b")
             await self.until(mirror, lambda: mirror.epoch is None, "removed")
             await self.assert_equal(client, mirror)
+
+    def test_what_no_event_tells_is_found_by_asking(self) -> None:
+        async def test(client: Client) -> None:
+            async with client.mirror("b", check_every=CHECK_EVERY) as mirror:
+                await client.ensure_tracker("b")
+                await self.until(mirror, lambda: mirror.epoch is not None, "there")
+                with self.assertRaises(TimeoutError):  # what is right is not listed again
+                    async with asyncio.timeout(5 * CHECK_EVERY):
+                        await anext(mirror)
+                mirror._subscriber.unsubscribe("block:b")  # nothing arrives any more, nor any mark
+                child = self.child("sleep", "1001")
+                await client.assign_process("b", child.pid)
+                await self.until(mirror, lambda: len(mirror.processes) == 1, "one that was not told")
+                await client.remove("b")
+                kinds = await self.until(mirror, lambda: mirror.epoch is None, "removed")
+                self.assertIn("block-stale", kinds)
+                self.assertNotIn("block-removed", kinds)
+        self.with_client(test)
 
     def test_a_refusal_is_raised_with_its_code_and_a_sentence(self) -> None:
         async def test(client: Client) -> None:

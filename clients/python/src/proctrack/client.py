@@ -30,7 +30,7 @@ from .messages import (
     Stats,
     Stopped,
 )
-from .mirror import Mirror
+from .mirror import CHECK_EVERY, Mirror
 from .subscriber import Subscriber
 
 
@@ -114,9 +114,9 @@ class Client:
         """Events of these scopes, as they come."""
         return Subscriber(self, *scopes)
 
-    def mirror(self, block_id: str) -> Mirror:
+    def mirror(self, block_id: str, *, check_every: float = CHECK_EVERY) -> Mirror:
         """What a block is running, kept up to date."""
-        return Mirror(self, block_id)
+        return Mirror(self, block_id, check_every=check_every)
 
     async def ask(
         self,
