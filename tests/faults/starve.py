@@ -25,7 +25,7 @@ class DescriptorsOut(Fault):
     says = "descriptor|Too many open files"
     lasts = True
     without = frozenset({"remove"})  # a walk takes some: it is tried again until there are
-    allows = frozenset({"limit", "internal"})
+    allows = frozenset({"limit", "internal", "not_supported"})  # the last: no keeper for on_crash: kill
 
     def do(self) -> None:
         self.pid = self.world.broker.pid

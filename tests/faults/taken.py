@@ -162,6 +162,7 @@ class ScopeCgroupRemoved(CgroupFault):
 
     def do(self) -> None:
         self.held = self.world.blocks[-1]
+        self.held.make_sure()
         self.scope = f"taken/{next(self._numbers)}"
         path = pathlib.Path(self.held.ensure(self.scope)["procs_path"]).parent
         member = self.held.start(["setsid-child"], str(path / "cgroup.procs"))

@@ -203,11 +203,15 @@ def make_cgroup_root() -> pathlib.Path | None:
 
 def remove_cgroup(root: pathlib.Path) -> None:
     """Kills all that is in it and removes it from the deepest directory up, until it is gone: it is busy for as long
-    as its last process takes to end, and somebody may have been on the way into it."""
+    as its last process takes to end, and somebody may have been on the way into it. cgroup.kill signals first threads:
+    who is left by his has to be killed by pid."""
     end = time.monotonic() + DEADLINE
     while root.exists():
         with contextlib.suppress(OSError):
             (root / "cgroup.kill").write_text("1")
+        for pid in programs.pids_below(root):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         for directory, _, _ in os.walk(root, topdown=False):
             with contextlib.suppress(OSError):
                 os.rmdir(directory)
