@@ -48,7 +48,7 @@ class Events(BrokerTest):
     def test_what_subscribers_send_does_no_harm(self):
         sub = self.connect(zmq.XSUB, self.wpsd.endpoint("events"))
         for _ in range(300):
-            sub.send_multipart([b"\x01", b"hello", b"x" * 4000])
+            sub.send_multipart([b"\x01", b"hello", b"x" * 400])
             sub.send(b"neither a subscription nor an end of one")
             sub.send(b"")
         self.ask_ok("brokerinfo")
@@ -70,7 +70,7 @@ class SlowSubscribers(BrokerTest):
         deaf = self.subscribe(wpsd, "s", rcvhwm=1)
         good = self.subscribe(wpsd, "s", rcvhwm=0)
         filler = "x" * 10000
-        for i in range(2000 // PATIENCE):
+        for i in range(500):
             self.publish("e", ["s"], data=[i, filler])
             self.assertEqual(self.next_event(good)[1]["data"][0], i)
         self.assertGreater(self.counters()["subscriber_overflows"], 0)
@@ -81,7 +81,7 @@ class SlowSubscribers(BrokerTest):
     def test_one_that_wakes_up_is_served_again(self):
         wpsd = self.broker("--subscriber-queue=10")
         slow = self.subscribe(wpsd, "s", rcvhwm=1)
-        for i in range(3000 // PATIENCE):
+        for i in range(1000):
             self.publish("e", ["s"], data=[i, "x" * 1000])
         self.assertGreater(self.counters()["subscriber_overflows"], 0)
         seen = -1
