@@ -129,8 +129,8 @@ void feed_doze(struct feed *feed, bool dozes);
 /* Asks to be told of one process, for feeds with FEED_WATCHES; nothing for the others.
  * `start_ns` is its creation, so that a pid used again is not taken for it. -ESRCH: it is gone, no
  * event will come. -ENOSPC: no room for it, whenever it is asked for. Another error, as -EMFILE: it
- * could not be looked at or not be kept, and may be asked for again. Until it is watched, scans have
- * to find its end. */
+ * could not be looked at or not be kept, and may be asked for again. Until it is watched, scans
+ * have to find its end. */
 int feed_watch(struct feed *feed, uint32_t pid, uint64_t start_ns);
 void feed_unwatch(struct feed *feed, uint32_t pid);
 
