@@ -359,7 +359,8 @@ class NotJoining(RunCase):
 
     def test_a_hundred_at_once_join(self) -> None:
         block = self.block()
-        started = [self.start("-b", block.id, "-s", f"bg/{i % 7}", "sh", "-c", "read x; exit 0",
+        patience = f"--timeout-ms={int(DEADLINE * 1000)}"
+        started = [self.start("-b", block.id, "-s", f"bg/{i % 7}", patience, "sh", "-c", "read x; exit 0",
                               stdin=subprocess.PIPE) for i in range(100)]
         for process in started:
             block.watch.until_added(process.pid)
