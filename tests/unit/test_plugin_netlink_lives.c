@@ -187,6 +187,24 @@ Test(netlink_lives, a_stranger_that_execs_in_no_block_is_not_told)
     assert_story(bench, "");
 }
 
+/* When all questions are answered: so many were added, and one of them ended so. */
+static void assert_in_the_end(unsigned added, int status)
+{
+    bench_answer(bench);
+    bench_settle(bench);
+    bench_answer(bench);
+    cr_assert_eq(bench_count(bench, "added"), added);
+    cr_assert_eq(bench_count(bench, "exited"), 1);
+    cr_assert_eq(bench_last(bench, "exited")->status, status);
+}
+
+/* Strangers are asked about again at once, whatever pause there is to be. */
+static void asks_again(void)
+{
+    bench->module.strangers_due_ns = 0;
+    strangers_go_on(&bench->module);
+}
+
 Test(netlink_lives, nothing_of_a_stranger_is_missed_while_it_is_looked_up)
 {
     starts[1] = now();
@@ -197,12 +215,7 @@ Test(netlink_lives, nothing_of_a_stranger_is_missed_while_it_is_looked_up)
     execs(2, "child");
     born(3, 2);
     exits(3, 0x100);
-    bench_answer(bench);
-    bench_settle(bench);
-    bench_answer(bench);
-    cr_assert_eq(bench_count(bench, "added"), 3);
-    cr_assert_eq(bench_count(bench, "exited"), 1);
-    cr_assert_eq(bench_last(bench, "exited")->status, 0x100);
+    assert_in_the_end(3, 0x100);
 }
 
 /* Where there are no descriptors: with the answer comes all that happened before it. */
@@ -220,20 +233,13 @@ Test(netlink_lives, a_stranger_that_cannot_be_looked_up_for_now_is_looked_up_lat
     cr_assert_eq(workers_pending(module->workers), 0, "it is not asked about without a pause");
     assert_story(bench, "");
     shows(1, OUTSIDE, "stranger");
-    module->strangers_due_ns = 0;
-    strangers_go_on(module);
-    bench_answer(bench);
-    bench_settle(bench);
-    bench_answer(bench);
-    cr_assert_eq(bench_count(bench, "added"), 2);
-    cr_assert_eq(bench_count(bench, "exited"), 1);
-    cr_assert_eq(bench_last(bench, "exited")->status, 0x100);
+    asks_again();
+    assert_in_the_end(2, 0x100);
 }
 
 /* Its parent is asked about too, and that question may fail. */
 Test(netlink_lives, a_strangers_parent_that_cannot_be_looked_up_for_now_is_looked_up_later)
 {
-    struct module *module = &bench->module;
     starts[1] = starts[2] = now();
     shows(1, OUTSIDE, "parent");
     shows(2, 1, "child");
@@ -242,8 +248,7 @@ Test(netlink_lives, a_strangers_parent_that_cannot_be_looked_up_for_now_is_looke
     bench_answer(bench);
     assert_story(bench, "");
     shows(1, OUTSIDE, "parent");
-    module->strangers_due_ns = 0;
-    strangers_go_on(module);
+    asks_again();
     bench_answer(bench);
     assert_story(bench, "added 1 parent; added 2 child");
 }
