@@ -14,8 +14,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "broker_shim/log.h"
+
 enum {
-    LIMIT_LEAST = 32, /* what the broker itself needs, and a few clients */
+    LIMIT_LEAST = 32,  /* what the broker itself needs, and a few clients */
+    TOLD_EVERY_S = 10, /* of refusals */
 };
 
 typedef int accept4_function(int, struct sockaddr *, socklen_t *, int);
@@ -24,7 +28,8 @@ static _Atomic int crowded_from = INT_MAX;
 static _Atomic int closed_from = INT_MAX;
 static _Atomic uint64_t limit_now;
 static _Atomic uint64_t refused;
-static _Atomic int spare = -1; /* given up for a moment where even the reserve is gone */
+static _Atomic uint64_t told_ns; /* when that was logged last; 0: never */
+static _Atomic int spare = -1;   /* given up for a moment where even the reserve is gone */
 static _Atomic(accept4_function *) next_accept4;
 
 int descriptors_prepare(uint64_t wanted, uint64_t reserve, struct wps_error *error)
@@ -98,6 +103,21 @@ static void refuse_with_the_spare(int listener)
         close(held);
 }
 
+/* By whichever thread accepts. */
+static void note_refusal(void)
+{
+    uint64_t so_far = atomic_fetch_add(&refused, 1) + 1, now = monotonic_ns();
+    uint64_t told = atomic_load(&told_ns);
+    if ((told && now < told + TOLD_EVERY_S * NS_PER_SECOND) ||
+        !atomic_compare_exchange_strong(&told_ns, &told, now))
+        return;
+    struct rlimit limit = {.rlim_cur = (rlim_t)atomic_load(&limit_now)};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    log_warning("connections are refused, %llu so far: of %llu descriptors none is left for them: "
+                "raise the limit (ulimit -n, or LimitNOFILE=)",
+                (unsigned long long)so_far, (unsigned long long)limit.rlim_cur);
+}
+
 static int accept_guarded(int listener, struct sockaddr *address, socklen_t *size, int flags)
 {
     int fd = real_accept4()(listener, address, size, flags);
@@ -107,7 +127,7 @@ static int accept_guarded(int listener, struct sockaddr *address, socklen_t *siz
         return fd;
     else
         close(fd);
-    atomic_fetch_add(&refused, 1);
+    note_refusal();
     errno = ECONNABORTED;
     return -1;
 }

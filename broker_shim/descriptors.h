@@ -10,7 +10,8 @@
  * can only come too late, so this module sits in the place where it happens: the program defines
  * `accept` and `accept4`, which take the place of libc's for every library in the process. They
  * take a connection that would eat into the reserve off the queue, close it, and report
- * ECONNABORTED, which every caller must expect. Clients see a closed connection and try again.
+ * ECONNABORTED, which every caller must expect. Clients see a closed connection and try again; the
+ * log says so, every ten seconds at most.
  *
  * The kernel always hands out the lowest free descriptor. So the number of a new one tells how many
  * are in use, and nothing has to be counted.

@@ -57,6 +57,10 @@ class Descriptors(BrokerTest):
                 connection.close()
             self.wait_until_served(broker)
         self.assertGreater(self.counters()["connections_refused"], 500)
+        broker.wait_line(f"connections are refused, 1 so far: of {LIMIT} descriptors none is left for them: raise")
+        broker.end()
+        broker.wait_end()
+        self.assertLess(broker.log().count("connections are refused"), 50)  # one in ten seconds, not one for each
 
     def wait_until_served(self, broker):
         until = time.monotonic() + DEADLINE
