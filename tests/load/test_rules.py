@@ -36,6 +36,11 @@ class Invariants(unittest.TestCase):
         self.assertEqual(len(rules.against_mirror({"a": {}}, ours)), 2)
 
 
+    def test_a_removal_that_was_missed_takes_three_dropped_messages(self):
+        for missed, dropped, told in ((0, 0, 0), (1, 3, 0), (2, 5, 1), (1, 0, 1)):
+            self.assertEqual(len(rules.unexplained({"missed_removals": missed, "mirror_dropped": dropped})), told)
+
+
 class Growth(unittest.TestCase):
     times = [60.0 * minute for minute in range(30)]
 

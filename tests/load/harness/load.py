@@ -25,6 +25,7 @@ from .parameters import Parameters
 from .subscribers import Subscribers
 
 PATIENCE = 300.0  # seconds, for what takes long with so many
+MARKED_S = 12.0  # a block's newest event is told once more for so long
 
 
 class Crowd(Program):
@@ -54,7 +55,8 @@ class Load:
         self._heap = heap
         ids = broker.block_ids
         world = clients.World(broker.endpoint("control"), LEAF, ids, p.pace, p.clients, p.seed)
-        self.mirror = stack.enter_context(Actor("the mirror", mirror.run, broker.endpoint("events"), world.endpoint))
+        self.mirror = stack.enter_context(Actor("the mirror", mirror.run, broker.endpoint("events"), world.endpoint,
+                                               p.mirror_nice))
         self.clients = stack.enter_context(Actor("the clients", clients.run, world))
         broker.start()
         wait_for(self._is_synced, "the mirror's subscription is in force", PATIENCE)
@@ -125,13 +127,22 @@ class Load:
         while violations := self.violations():
             if time.monotonic() > begun + self.p.settle:
                 break
+            if time.monotonic() > begun + MARKED_S and self._mirror_is_through():
+                self.mirror.ask("look_for", sorted(self.mirror.ask("heads").keys() - self._heads().keys()))
             time.sleep(0.1)
-        return {"settle_s": round(time.monotonic() - begun, 2), "violations": violations} | self.held()
+        settled = round(time.monotonic() - begun, 2)
+        told = self.held() | self.missed()
+        return {"settle_s": settled, "violations": violations + rules.unexplained(told)} | told
+
+    def _mirror_is_through(self) -> bool:
+        """For a second nothing came."""
+        before = self.mirror.ask("counts")["events"]
+        time.sleep(1)
+        return bool(self.mirror.ask("counts")["events"] == before)
 
     def violations(self) -> list[str]:
         """What does not agree: the registry, the mirror, the kernel."""
-        heads = {block["block_id"]: (block["epoch"], block["seq"])
-                 for block in self.broker.control("list_all_blocks")["blocks"]}
+        heads = self._heads()
         if moved := rules.apart(heads, self.mirror.ask("heads")):
             return [f"the mirror is not where the registry is: {', '.join(moved[:4])} ({len(moved)} blocks)"]
         blocks = sorted(heads)
@@ -143,6 +154,10 @@ class Load:
         told = rules.against_mirror({block: mirrored(of["processes"]) for block, of in lists.items()}, pictures)
         listed = {block: {process["pid"] for process in of["processes"]} for block, of in lists.items()}
         return told + rules.against_kernel(listed, self._kernel(blocks))
+
+    def _heads(self) -> dict[str, tuple[str, int]]:
+        return {block["block_id"]: (block["epoch"], block["seq"])
+                for block in self.broker.control("list_all_blocks")["blocks"]}
 
     def _kernel(self, blocks: list[str]) -> dict[str, set[int]]:
         """Who is in the blocks' cgroups, and, under the name of the cgroup, in any other beside them."""
@@ -165,12 +180,19 @@ class Load:
         info = self.broker.rpc("brokerinfo")
         dying = dict(line.split() for line in
                      (self.broker.cgroup_root / "cgroup.stat").read_text().splitlines())["nr_dying_descendants"]
-        return {"rss_kib": int(status["VmRSS"].split()[0]), "heap_kib": self.heap_kib(), "descriptors": len(os.listdir(process / "fd")),
+        return {"rss_kib": int(status["VmRSS"].split()[0]), "heap_kib": self.heap_kib(),
+                "descriptors": len(os.listdir(process / "fd")),
                 "threads": int(status["Threads"]) - stats["gauges"]["workers"], "dying_cgroups": int(dying),
                 "workers": stats["gauges"]["workers"], "processes": stats["gauges"]["processes"],
-                "repairs": self.mirror.ask("counts")["repairs"],
                 "counters": stats["counters"], "broker": info["counters"] | info.get("gauges", {})}
 
+    def missed(self) -> dict[str, Any]:
+        """What the mirror had not from the events: all messages since the beginning that were dropped for it (at
+        least: the broker's count is read first), lists that it needed, and removals that it had to ask for."""
+        published = self.broker.control("stats")["counters"]["published"]
+        counts = self.mirror.ask("counts")
+        return {"mirror_dropped": max(0, published - counts["events"]), "repairs": counts["repairs"],
+                "missed_removals": counts["missed_removals"]}
 
     def heap_kib(self) -> int:
         """What it holds of its heap; what the allocator keeps of what was freed is in rss_kib alone."""

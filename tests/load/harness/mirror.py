@@ -17,7 +17,6 @@ from blackbox.wire import Event
 
 AT_ONCE = 64  # lists under way
 BATCH = 500  # events, before it looks for other things
-MORE_THAN_THE_CROWD = -10  # nice
 EXEC, EXIT = 1, 2
 KINDS = {"agent:process-added": EXEC, "agent:process-exec": EXEC, "agent:process-exited": EXIT}
 
@@ -44,7 +43,7 @@ class Mirror:
         self._asked: dict[int, str] = {}
         self._number = 0
         self.synced = False
-        self.counts = {"events": 0, "repairs": 0}
+        self.counts = {"events": 0, "repairs": 0, "missed_removals": 0}
         self.arrivals: list[tuple[int, int, int]] | None = None  # time, pid, kind; None: they are not noted
 
     def take_events(self) -> None:
@@ -106,6 +105,16 @@ class Mirror:
             self._pictures[block].list(reply["data"])
             self._apply(block, self._waiting.pop(block))
 
+    def look_for(self, blocks: list[str]) -> None:
+        """The registry does not have these. Where the queue for us was full when it told so, and at both marks that
+        followed, no event can show that; the client libraries ask every half minute."""
+        for block in blocks:
+            if block not in self._waiting and self._pictures[block].epoch is not None:
+                self.counts["missed_removals"] += 1
+                self._pictures[block].needs_list = True
+                self._waiting[block] = []
+                self._to_ask.append(block)
+
     def heads(self) -> dict[str, tuple[str, int]]:
         """Epoch and sequence number of each block that there is, and whose picture is whole."""
         return {block: (picture.epoch, picture.seq) for block, picture in self._pictures.items()
@@ -120,14 +129,13 @@ class Mirror:
         return noted
 
 
-def run(pipe: Any, events: str, control: str) -> None:
-    """The work of an actor. It takes precedence over the crowd: a reader that is behind for longer than the ten
-    seconds that a block is marked for may miss that it was removed."""
-    os.setpriority(os.PRIO_PROCESS, 0, MORE_THAN_THE_CROWD)
+def run(pipe: Any, events: str, control: str, nice: int) -> None:
+    """The work of an actor."""
+    os.setpriority(os.PRIO_PROCESS, 0, nice)
     mirror = Mirror(events, control)
     answers: dict[str, Callable[..., Any]] = {
         "synced": lambda: mirror.synced, "heads": mirror.heads, "pictures": mirror.pictures,
-        "arrivals": mirror.note_arrivals, "counts": lambda: dict(mirror.counts)}
+        "arrivals": mirror.note_arrivals, "look_for": mirror.look_for, "counts": lambda: dict(mirror.counts)}
     poller = zmq.Poller()
     for of in (mirror.socket, mirror.lists, pipe.fileno()):
         poller.register(of, zmq.POLLIN)

@@ -20,6 +20,8 @@ class Parameters:
     subscribers: int = dataclasses.field(default=50, metadata={"help": "of every kind, the mirror among them"})
     subscriber_queue: int = dataclasses.field(default=5000, metadata={
         "help": "messages that wait for a subscriber that does not read: full during warm-up"})
+    mirror_nice: int = dataclasses.field(default=-10, metadata={
+        "help": "of the mirror; the crowd has 0. A mirror that is behind is dropped messages"})
     clients: int = dataclasses.field(default=50, metadata={"help": "who ask; every tenth makes and ends blocks of "
                                                                    "its own"})
     pace: float = dataclasses.field(default=20.0, metadata={"help": "requests a second of each client"})

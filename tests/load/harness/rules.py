@@ -45,6 +45,19 @@ def against_mirror(registry: dict[str, Picture], mirror: dict[str, Picture]) -> 
     return told
 
 
+#: A removal is told, and told once more by two marks.
+REMOVAL_MESSAGES = 3
+
+
+def unexplained(checkpoint: dict[str, Any]) -> list[str]:
+    """Removals that a mirror missed, though too few messages were dropped for it to have missed them all."""
+    missed, dropped = checkpoint["missed_removals"], checkpoint["mirror_dropped"]
+    if missed * REMOVAL_MESSAGES <= dropped:
+        return []
+    return [f"the mirror had to ask about {missed} blocks that were removed, and was dropped {dropped} messages: "
+            f"{missed * REMOVAL_MESSAGES} would have told it"]
+
+
 # ---- growth --------------------------------------------------------------------------------------
 
 class Allowed(NamedTuple):

@@ -17,7 +17,7 @@ COLUMNS = [("s", "at_s", 0, 1), ("births/s", "births_a_second", 0, 1), ("events/
            ("RSS KiB", "rss_kib", 0, 1), ("heap", "heap_kib", 0, 1), ("fds", "descriptors", 0, 1),
            ("threads", "threads", 0, 1), ("workers", "workers", 0, 1), ("dying", "dying_cgroups", 0, 1),
            ("members", "processes", 0, 1), ("killed", "subscribers_killed", 0, 1), ("repairs", "repairs", 0, 1),
-           ("settled s", "settle_s", 1, 1)]
+           ("dropped", "mirror_dropped", 0, 1), ("unheard", "missed_removals", 0, 1), ("settled s", "settle_s", 1, 1)]
 
 
 def head() -> str:
