@@ -3,9 +3,9 @@
 #define TRACKERS_CGROUP_IMPL_H
 
 /*
- * What the files of the tracker `cgroup` share: cgroup.c makes places and finds who is in them,
- * cgroup_signal.c ends and signals, cgroup_open.c finds where the blocks can be and tries it. For
- * them alone.
+ * What the files of the tracker `cgroup` share: cgroup.c makes places, cgroup_members.c finds who
+ * is in them, cgroup_signal.c ends and signals, cgroup_open.c finds where the blocks can be and
+ * tries it. For them alone.
  */
 
 #include "trackers/cgroupfs.h"
@@ -29,6 +29,12 @@ int cgroup_directory(const struct tracker *tracker, const char *block, const cha
 /* 1: it is new; 0: it was there already. */
 int cgroup_make(const char *path, struct wps_error *error);
 bool cgroup_locate(const struct tracker *tracker, const char *path, char *block, char *scope);
+
+/* ---- cgroup_members.c ---- */
+
+int cgroup_scan(struct tracker *tracker, struct tracker_op *op); /* an operation */
+int cgroup_threads(const struct tracker *tracker, unsigned *progress, uint32_t **ret_tids,
+                   size_t *ret_n);
 
 /* ---- cgroup_signal.c: operations ---- */
 

@@ -193,12 +193,6 @@ int cgroupfs_cpu_us(const char *directory, uint64_t *ret_us)
 
 /* ---- a tree ---- */
 
-static int compare_pids(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 struct pid_list {
     uint32_t *pids;
     size_t n, room;
@@ -222,7 +216,7 @@ static void sort_unique(struct pid_list *list)
 {
     size_t unique = 0;
     if (list->n)
-        qsort(list->pids, list->n, sizeof *list->pids, compare_pids);
+        qsort(list->pids, list->n, sizeof *list->pids, proc_by_number);
     for (size_t i = 0; i < list->n; i++)
         if (i == 0 || list->pids[i] != list->pids[i - 1])
             list->pids[unique++] = list->pids[i];
@@ -232,7 +226,7 @@ static void sort_unique(struct pid_list *list)
 /* Where it is, or null. */
 static uint32_t *find_number(const struct pid_list *list, uint32_t pid)
 {
-    return list->n ? bsearch(&pid, list->pids, list->n, sizeof pid, compare_pids) : NULL;
+    return list->n ? bsearch(&pid, list->pids, list->n, sizeof pid, proc_by_number) : NULL;
 }
 
 /* The numbers in one file, sorted, each once. -EOPNOTSUPP: a threaded cgroup has no list of its
@@ -335,7 +329,8 @@ static void close_walk(FTS **walk)
 static FTS *open_walk(const char *directory)
 {
     char *const roots[] = {(char *)directory, NULL};
-    return fts_open(roots, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
+    /* Without NOSTAT each file of each cgroup is asked what it is. With it fts_statp is none. */
+    return fts_open(roots, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR | FTS_NOSTAT, NULL);
 }
 
 /* A directory that cannot be read is no empty one; one that is gone meanwhile is. */
@@ -347,7 +342,16 @@ static int unread(const FTSENT *entry)
                                                                               : 0;
 }
 
-int cgroupfs_walk(const char *directory, cgroupfs_take *take, void *context)
+/* kernfs counts the directories in one: where there are none, its files need not be read through.
+ */
+static void skip_if_leaf(FTS *walk, FTSENT *entry)
+{
+    struct stat stat;
+    if (lstat(entry->fts_path, &stat) == 0 && stat.st_nlink == 2)
+        fts_set(walk, entry, FTS_SKIP);
+}
+
+static int walk_by(const char *directory, bool threads_alone, cgroupfs_take *take, void *context)
 {
     struct pid_list list = {0}, threads = {0};
     int r = 0;
@@ -358,13 +362,25 @@ int cgroupfs_walk(const char *directory, cgroupfs_take *take, void *context)
         r = unread(entry);
         if (r < 0 || entry->fts_info != FTS_D)
             continue;
-        r = read_procs(entry->fts_path, &list, &threads);
+        skip_if_leaf(walk, entry);
+        r = threads_alone ? read_numbers(entry->fts_path, "cgroup.threads", &list)
+                          : read_procs(entry->fts_path, &list, &threads);
         if (r == 0 && list.n > 0)
             r = take(context, entry->fts_path + strlen(directory), list.pids, list.n);
     }
     free(list.pids);
     free(threads.pids);
     return r;
+}
+
+int cgroupfs_walk(const char *directory, cgroupfs_take *take, void *context)
+{
+    return walk_by(directory, false, take, context);
+}
+
+int cgroupfs_walk_threads(const char *directory, cgroupfs_take *take, void *context)
+{
+    return walk_by(directory, true, take, context);
 }
 
 static int add_pids(void *context, const char *path, const uint32_t *pids, size_t n)

@@ -81,7 +81,7 @@ static int look_around(const struct tracker_op *op, const struct known_member *m
 {
     if (!op->known)
         return -EINVAL;
-    int r = look_read(look, op->tracker, NULL);
+    int r = look_read(look, op->tracker, NULL, NULL);
     if (r < 0)
         return r;
     lineage_find(look->rows, look->n, members, n_members);

@@ -17,7 +17,41 @@
 #define TAG_SCOPE    "PROCTRACK_SCOPE"
 #define TAG_INSTANCE "WPS_RUNTIME_DIR"
 
-int look_read(struct look *ret, const struct tracker *tracker, unsigned *progress)
+static bool is_left_out(const struct look_without *without, uint32_t pid)
+{
+    return without && without->n &&
+           bsearch(&pid, without->pids, without->n, sizeof pid, proc_by_number);
+}
+
+static void add_row(struct look *look, const struct tracker *tracker, uint32_t pid,
+                    const struct proc_stat *stat)
+{
+    look->rows[look->n++] = (struct lineage_row){
+        .pid = pid,
+        .ppid = stat->ppid,
+        .start_ticks = stat->start_ticks,
+        .leader_left = stat->state == 'Z',
+        .barred = pid <= 1 || tracker_spares(tracker, pid) || proc_is_kernel_thread(stat),
+        .tag = LINEAGE_NOWHERE,
+    };
+}
+
+/* Those above us that were left out: lineage_bar goes up by them. */
+static void add_those_above(struct look *look, size_t room, const struct tracker *tracker,
+                            const struct look_without *without)
+{
+    struct proc_stat stat;
+    uint32_t pid = (uint32_t)getpid();
+    for (size_t i = 0; i < room && pid > 1; i++, pid = stat.ppid) {
+        if (proc_stat_read(&stat, pid) < 0)
+            return;
+        if (look->n < room && is_left_out(without, pid))
+            add_row(look, tracker, pid, &stat);
+    }
+}
+
+int look_read(struct look *ret, const struct tracker *tracker, const struct look_without *without,
+              unsigned *progress)
 {
     _cleanup_free_ uint32_t *pids = NULL;
     size_t n_pids;
@@ -29,20 +63,15 @@ int look_read(struct look *ret, const struct tracker *tracker, unsigned *progres
         return -ENOMEM;
     for (size_t i = 0; i < n_pids; i++) {
         struct proc_stat stat;
+        if (is_left_out(without, pids[i]))
+            continue;
         if (progress)
             __atomic_add_fetch(progress, 1, __ATOMIC_RELAXED);
-        if (proc_stat_read(&stat, pids[i]) < 0 || proc_has_ended(&stat))
-            continue;
-        look.rows[look.n++] = (struct lineage_row){
-            .pid = pids[i],
-            .ppid = stat.ppid,
-            .start_ticks = stat.start_ticks,
-            .leader_left = stat.state == 'Z',
-            .barred =
-                pids[i] <= 1 || tracker_spares(tracker, pids[i]) || proc_is_kernel_thread(&stat),
-            .tag = LINEAGE_NOWHERE,
-        };
+        if (proc_stat_read(&stat, pids[i]) == 0 && !proc_has_ended(&stat))
+            add_row(&look, tracker, pids[i], &stat);
     }
+    if (without)
+        add_those_above(&look, n_pids + 1, tracker, without);
     lineage_sort(look.rows, look.n);
     lineage_bar(look.rows, look.n, (uint32_t)getpid());
     *ret = look;

@@ -18,10 +18,18 @@ struct look {
     size_t n;
 };
 
-/* All processes that run. Barred are kernel threads, init, ourselves and our helper; the tags of
- * those above us are void. `progress` grows with each that was read, for a thread that looks on; it
- * may be null. On success the caller owns what is returned. -ENOMEM, or what /proc says. */
-int look_read(struct look *ret, const struct tracker *tracker, unsigned *progress);
+/* Those that need no look, as somebody knows already whose they are. Sorted. */
+struct look_without {
+    uint32_t *pids; /* owned by whoever made the list; other numbers among them do not matter */
+    size_t n;
+};
+
+/* All processes that run, without some (null: none of them). Barred are kernel threads, init,
+ * ourselves and our helper; those above us are there, and their tags are void. `progress` grows
+ * with each that was read, for a thread that looks on; it may be null. On success the caller owns
+ * what is returned. -ENOMEM, or what /proc says. */
+int look_read(struct look *ret, const struct tracker *tracker, const struct look_without *without,
+              unsigned *progress);
 
 /* Frees what it holds. A zeroed one is fine. */
 void look_clear(struct look *look);

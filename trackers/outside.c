@@ -233,10 +233,24 @@ static void forget_members(struct look *look)
         }
 }
 
+/* Who is in a block is neither found nor is anybody through it: where the kernel has a list of
+ * them, each one that need not be read by itself is several times as fast, and none of them can
+ * hold this up. Without the list they are read, and barred behind that. */
+static int look_outside(struct hunt *hunt)
+{
+    struct outside_search *search = hunt->search;
+    struct look_without members = {0};
+    if (tracker_threads(search->tracker, &search->progress, &members.pids, &members.n) < 0)
+        members = (struct look_without){0};
+    int r = look_read(&hunt->look, search->tracker, &members, &search->progress);
+    free(members.pids);
+    return r;
+}
+
 static int find(struct hunt *hunt)
 {
     const struct known *known = hunt->search->known;
-    int r = look_read(&hunt->look, hunt->search->tracker, &hunt->search->progress);
+    int r = look_outside(hunt);
     if (r < 0)
         return r;
     lineage_find(hunt->look.rows, hunt->look.n, known ? known->members : NULL,

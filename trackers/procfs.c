@@ -414,6 +414,12 @@ int proc_list(uint32_t **ret_pids, size_t *ret_n)
     return 0;
 }
 
+int proc_by_number(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
 DIR *proc_threads(uint32_t pid)
 {
     char path[64];

@@ -117,6 +117,9 @@ int proc_uid_read(uid_t *ret_uid, uint32_t pid);
 /* All pids in /proc, unsorted; the array is the caller's to free. */
 int proc_list(uint32_t **ret_pids, size_t *ret_n);
 
+/* The order of numbers, for qsort and bsearch. */
+int proc_by_number(const void *a, const void *b);
+
 /* Begins to go through the threads of a process. The caller closes it (closedir); null with errno.
  */
 DIR *proc_threads(uint32_t pid);

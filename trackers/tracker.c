@@ -135,6 +135,13 @@ int tracker_cpu_us(const struct tracker *tracker, const char *block, uint64_t *r
     return tracker->class->cpu_us ? tracker->class->cpu_us(tracker, block, ret_cpu_us) : -ENOTSUP;
 }
 
+int tracker_threads(const struct tracker *tracker, unsigned *progress, uint32_t **ret_tids,
+                    size_t *ret_n)
+{
+    return tracker->class->threads ? tracker->class->threads(tracker, progress, ret_tids, ret_n)
+                                   : -ENOTSUP;
+}
+
 void tracker_spare(struct tracker *tracker, enum tracker_helper which, uint32_t pid)
 {
     __atomic_store_n(&tracker->spared[which], pid, __ATOMIC_RELAXED);

@@ -21,6 +21,8 @@ struct tracker_class {
     void (*mark_clock)(const struct tracker *tracker, int64_t boot_ms);
     void (*unmark)(const struct tracker *tracker, const char *block, enum tracker_fate fate);
     int (*cpu_us)(const struct tracker *tracker, const char *block, uint64_t *ret_cpu_us);
+    int (*threads)(const struct tracker *tracker, unsigned *progress, uint32_t **ret_tids,
+                   size_t *ret_n);
     /* In a worker's thread: returns 0 or a negative errno with a sentence in op->error. */
     int (*run)(struct tracker *tracker, struct tracker_op *op);
 };

@@ -204,17 +204,36 @@ class Tagged(EscapeCase):
                              [stray.pid] if block_id == ids[50] else [])
         self.assertLess(self.control("stats")["counters"]["outside_looks"] - before, 100)
 
-    def test_one_that_cannot_be_read_holds_up_nobody(self) -> None:
+    def unreadable(self, **options: Any) -> tuple[Odd, hanging.HangingFile]:
+        """A process that waits for its memory until the file is released: so does who reads its environment."""
         if os.geteuid() != 0:
             self.skipTest("mounting a file system needs root")
         file = hanging.hanging_file(self)
-        block = self.block()
-        stray = self.outside("hold", environment=block.tag)
-        odd = self.outside(argv=["/usr/bin/python3", "-c", hanging.SCRIPT, str(file.path)])
+        odd = self.outside(argv=["/usr/bin/python3", "-c", hanging.SCRIPT, str(file.path)], **options)
         odd.say()
         self.assertTrue(file.wanted.wait(DEADLINE), "nobody reads the file")
         odd.say()
         programs.wait_for(lambda: programs.stat_fields(odd.pid)[0] == "D", "it waits for its memory")
+        return odd, file
+
+    def test_a_member_of_another_block_is_not_even_read(self) -> None:
+        if self.tracker != "cgroup":
+            self.skipTest("here who is a member is known from what is read")
+        block, other = self.block(), self.block()
+        stray = self.outside("hold", environment=block.tag)
+        odd, file = self.unreadable(procs_path=other.procs_path, environment=block.tag)
+        before = self.control("stats")["counters"]["outside_late"]
+        self.check_outside(self.stop(block, grace_ms=50)["survivors"], stray.pid)
+        self.assertEqual(self.remove(block, include_escaped=True)["survivors"], [])
+        self.assertEqual(self.control("stats")["counters"]["outside_late"], before)
+        self.until_gone(stray.pid)
+        self.assertTrue(programs.is_running(odd.pid))
+        file.release()
+
+    def test_one_that_cannot_be_read_holds_up_nobody(self) -> None:
+        block = self.block()
+        stray = self.outside("hold", environment=block.tag)
+        odd, file = self.unreadable()
         if self.tracker == "cgroup":
             self.check_outside(self.stop(block, grace_ms=50)["survivors"], stray.pid)
             reply = self.remove(block, include_escaped=True)

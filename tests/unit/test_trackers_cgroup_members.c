@@ -144,6 +144,50 @@ Test(cgroup_members, the_blocks_that_are_there_are_listed_and_their_sub_scopes)
     tracker_op_free(op);
 }
 
+/* ---- who is in any of them ---- */
+
+static bool is_counted(const struct odd *odd)
+{
+    _cleanup_free_ uint32_t *tids = NULL;
+    size_t n = 0;
+    unsigned progress = 0;
+    bool is_there = false;
+    cr_assert_eq(tracker_threads(tracker, &progress, &tids, &n), 0);
+    for (size_t i = 0; i < n; i++) {
+        cr_assert(i == 0 || tids[i - 1] <= tids[i], "sorted");
+        is_there |= tids[i] == (uint32_t)odd->pid;
+    }
+    cr_assert_eq(n > 0, progress > 0);
+    return is_there;
+}
+
+static struct odd *ready_in(const char *directory, const char *const *life)
+{
+    struct odd *odd = keep(odd_start(directory, life[0], life[1], life[2], NULL));
+    odd_told(odd, "ready");
+    return odd;
+}
+
+Test(cgroup_members, whoever_is_in_a_block_is_counted_and_nobody_else)
+{
+    static const char *const hold[] = {"hold", NULL, NULL};
+    static const char *const leader_leaves[] = {"leader-leaves", "exit_group", "0"};
+    char own[TRACKER_PATH_MAX + 32], beside[TRACKER_PATH_MAX + 32];
+    create("one", "main");
+    create("two", "bg/7");
+    snprintf(own, sizeof own, "%s/own", directory_of("one", "main"));
+    snprintf(beside, sizeof beside, "%s/something-else", tracker_root_path(tracker));
+    cr_assert(mkdir(own, 0755) == 0 && mkdir(beside, 0755) == 0);
+    cr_assert(is_counted(hold_in("one", "main")));
+    cr_assert(is_counted(hold_in("two", "bg/7")));
+    cr_assert(is_counted(ready_in(own, hold)), "in a cgroup that a member made");
+    cr_assert_not(is_counted(ready_in(beside, hold)), "beside the blocks");
+    cr_assert_not(is_counted(ready_in(NULL, hold)), "elsewhere");
+
+    struct odd *leaderless = ready_in(directory_of("one", "main"), leader_leaves);
+    cr_assert_not(is_counted(leaderless), "its dead leader may be elsewhere than its threads");
+}
+
 /* ---- assigning ---- */
 
 Test(cgroup_members, a_process_is_assigned_with_the_descendants_it_has)
