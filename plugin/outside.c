@@ -21,7 +21,7 @@
 enum {
     AGAIN_MS = 10,      /* until the next look, while somebody is found, at first */
     AGAIN_MAX_MS = 250, /* and in the end */
-    LATE_MS = 500,      /* a look that reads no process in so long is held up */
+    LATE_MS = 500,      /* a look that waits in one read for so long is held up */
     FIRST_MS = 4000,    /* and before the first: it has its turn, and looks who is there */
     LATE_LOOKS_MAX = 3, /* of one search; then what is known has to do */
 };
@@ -294,13 +294,20 @@ static void give_up_pass(struct module *module)
     module->outside->pass = NULL;
 }
 
+/* Where others hold all processors, that is no process that cannot be read. */
+static bool lacks_but_a_processor(const struct pass *pass)
+{
+    uint32_t tid = __atomic_load_n(&pass->search.tid, __ATOMIC_RELAXED);
+    return tid && proc_is_runnable(tid);
+}
+
 static void look_at_pass(struct module *module, uint64_t now)
 {
     struct pass *pass = module->outside->pass;
     if (!pass)
         return;
     unsigned progress = __atomic_load_n(&pass->search.progress, __ATOMIC_RELAXED);
-    if (progress != pass->progress) {
+    if (progress != pass->progress || lacks_but_a_processor(pass)) {
         pass->progress = progress;
         pass->since_ns = now;
     } else if (now - pass->since_ns >= (progress ? LATE_MS : FIRST_MS) * NS_PER_MS) {

@@ -343,6 +343,7 @@ static int take_row(struct hunt *hunt, const struct lineage_row *row)
 void outside_run(struct outside_search *search)
 {
     cleanup(cleanup_hunt) struct hunt hunt = {.search = search};
+    __atomic_store_n(&search->tid, (uint32_t)syscall(SYS_gettid), __ATOMIC_RELAXED);
     int r = find(&hunt);
     for (size_t i = 0; r == 0 && i < hunt.look.n; i++)
         if (hunt.look.rows[i].place != LINEAGE_NOWHERE)

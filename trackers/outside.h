@@ -64,9 +64,10 @@ struct outside_search {
     struct outside_wish *wishes;
     size_t n_wishes;
 
-    /* The owner's while it runs; both atomic. */
-    bool given_up;     /* nobody is to be signalled any more */
+    /* While it runs; all atomic. */
+    bool given_up;     /* the owner's: nobody is to be signalled any more */
     unsigned progress; /* grows with each reading of a process */
+    uint32_t tid;      /* the thread that does it; 0: it has not begun */
 
     int result; /* 0, -ENOMEM, or what /proc says */
 };

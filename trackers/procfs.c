@@ -393,6 +393,12 @@ static int append(uint32_t **pids_p, size_t *n_p, size_t *room_p, uint32_t pid)
     return 0;
 }
 
+bool proc_is_runnable(uint32_t tid)
+{
+    struct proc_stat stat;
+    return proc_stat_read(&stat, tid) == 0 && stat.state == 'R';
+}
+
 int proc_list(uint32_t **ret_pids, size_t *ret_n)
 {
     _cleanup_free_ uint32_t *pids = NULL;

@@ -50,6 +50,10 @@ int proc_stat_parse(struct proc_stat *ret, struct text text);
 
 /* -ESRCH: no such process. */
 int proc_stat_read(struct proc_stat *ret, uint32_t pid);
+
+/* True where a thread runs or has only to wait for a processor; false where it waits for anything
+ * else, or is no more. */
+bool proc_is_runnable(uint32_t tid);
 int proc_stat_read_in(struct proc_stat *ret, int directory);
 
 /* True where the number is a process's, and not that of one of its other threads. */

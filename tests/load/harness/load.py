@@ -132,7 +132,8 @@ class Load:
             time.sleep(0.1)
         settled = round(time.monotonic() - begun, 2)
         told = self.held() | self.missed()
-        return {"settle_s": settled, "violations": violations + rules.unexplained(told)} | told
+        return {"settle_s": settled, "violations": [
+            *violations, *rules.unexplained(told), *rules.held_up(told["counters"])]} | told
 
     def _mirror_is_through(self) -> bool:
         """For a second nothing came."""

@@ -58,6 +58,15 @@ def unexplained(checkpoint: dict[str, Any]) -> list[str]:
             f"{missed * REMOVAL_MESSAGES} would have told it"]
 
 
+#: Looks and scans that are given up and begun anew, because a process hangs whoever reads it. Here none does.
+HELD_UP = ("outside_late", "scans_late")
+
+
+def held_up(counters: dict[str, int]) -> list[str]:
+    return [f"{counters[name]} {name}, though no process hangs its reader: a look that only waits for a processor was "
+            "given up" for name in HELD_UP if counters[name]]
+
+
 # ---- growth --------------------------------------------------------------------------------------
 
 class Allowed(NamedTuple):
