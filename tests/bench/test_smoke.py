@@ -30,9 +30,9 @@ FIGURES = {
     "in a storm, 20 blocks": FEEDS, "p50, at 500/s, 20 blocks": EVENTS,
     "in a storm, 50 members": FEEDS, "p50, at 500/s, 50 members": EVENTS,
     "memory a process": FEEDS, "memory an empty block": FEEDS,
-    "list_block": FEEDS, "kill_tree": FEEDS, "blocks made": FEEDS, "blocks removed": FEEDS,
-    "proctrack run": FEEDS, "stop_tree": FEEDS, "adoption": FEEDS, "published a second": ("any",),
-    "context switches": FEEDS, "processor time in": FEEDS,
+    "list_block": FEEDS, "kill_tree": FEEDS, "remove of an empty block": FEEDS,
+    "blocks made": FEEDS, "blocks removed": FEEDS, "proctrack run": FEEDS, "stop_tree": FEEDS, "adoption": FEEDS,
+    "published a second": ("any",), "context switches": FEEDS, "processor time in": FEEDS,
 }
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A list beside `ps`, and a kill beside a bare write to cgroup.kill."""
+"""A list beside `ps`, a kill beside a bare write to cgroup.kill, and a removal, which looks for what belongs to the
+block and is outside of it, beside a `ps` of all with their environment."""
 
 from __future__ import annotations
 
@@ -93,3 +94,36 @@ def kill_tree(p: Parameters) -> list[Row]:
     return beside_bare(p, f"kill_tree of {p.killed}, until empty",
                        lambda broker: kill_tree_ms(broker, p.killed), "a write to cgroup.kill",
                        lambda: bare_kill_ms(p.killed), 1.1)
+
+
+# ---- the look outside ----------------------------------------------------------------------------
+
+def remove_ms(broker: Tracked) -> float:
+    """Of an empty block, from the request to the reply."""
+    block_id = f"remove-{time.monotonic_ns()}"
+    broker.make_blocks([block_id])
+    begin = time.perf_counter()
+    assert broker.control("remove", block_id=block_id)["ok"]
+    return (time.perf_counter() - begin) * 1000
+
+
+def ps_environment_ms(count: int) -> float:
+    """Who wants to find processes by a variable can ask ps."""
+    begin = time.perf_counter()
+    done = subprocess.run(["ps", "axe", "-o", "pid,args"], check=True, capture_output=True, timeout=DEADLINE)
+    took = time.perf_counter() - begin
+    assert done.stdout.count(b"\n") > count, "ps left some out"
+    return took * 1000
+
+
+def look(p: Parameters) -> list[Row]:
+    rows = []
+    for feed in p.feeds:
+        with Tracked(feed, p.poll_ms, p.idle_blocks) as broker, Holder(broker.places, p.idle_members):
+            count = p.idle_blocks * p.idle_members
+            broker.wait_until_counted(count)
+            results = in_rounds(p.rounds, {"ours": lambda: remove_ms(broker),
+                                           "ps": lambda: ps_environment_ms(count)})
+        rows.append(Row(f"remove of an empty block beside {p.idle_blocks} of {p.idle_members}", feed, "ms",
+                        results["ours"], "ps axe -o pid,args", results["ps"]))
+    return rows
