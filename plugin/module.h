@@ -113,7 +113,8 @@ struct module {
     struct outsider *outsiders; /* processes in no block that are parents of members: lives.c */
     uint32_t scan_mark;
     uint64_t scan; /* the same as in a block, where one scan serves all blocks */
-    uint64_t scan_began_ns;
+    uint64_t scan_since_ns;
+    const struct tracker_op *scan_op;
     bool scanning, scan_again;
     uint64_t loss_ns; /* as that of a block, where one scan is for all of them */
     TAILQ_HEAD(, block) scans_waiting, scans_running; /* scan.h */

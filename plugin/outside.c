@@ -16,13 +16,14 @@
 #include "plugin/lives.h"
 #include "plugin/outside_hits.h"
 #include "plugin/snapshot.h"
+#include "trackers/held.h"
 #include "trackers/outside.h"
 
 enum {
     AGAIN_MS = 10,      /* until the next look, while somebody is found, at first */
     AGAIN_MAX_MS = 250, /* and in the end */
-    LATE_MS = 500,      /* a look that waits in one read for so long is held up */
-    FIRST_MS = 4000,    /* and before the first: it has its turn, and looks who is there */
+    LATE_MS = 500,      /* a look that hangs in one read for so long is held up */
+    FIRST_MS = 10000,   /* one that no worker has begun by then has to do without */
     LATE_LOOKS_MAX = 3, /* of one search; then what is known has to do */
 };
 
@@ -294,11 +295,16 @@ static void give_up_pass(struct module *module)
     module->outside->pass = NULL;
 }
 
-/* Where others hold all processors, that is no process that cannot be read. */
-static bool lacks_but_a_processor(const struct pass *pass)
+static uint32_t tid_of(const struct pass *pass)
 {
-    uint32_t tid = __atomic_load_n(&pass->search.tid, __ATOMIC_RELAXED);
-    return tid && proc_is_runnable(tid);
+    return __atomic_load_n(&pass->search.tid, __ATOMIC_RELAXED);
+}
+
+/* Where others hold all processors, a look stands still without a process that cannot be read. */
+static bool is_only_slow(const struct pass *pass)
+{
+    uint32_t tid = tid_of(pass);
+    return tid && !held_hangs(tid);
 }
 
 static void look_at_pass(struct module *module, uint64_t now)
@@ -307,10 +313,10 @@ static void look_at_pass(struct module *module, uint64_t now)
     if (!pass)
         return;
     unsigned progress = __atomic_load_n(&pass->search.progress, __ATOMIC_RELAXED);
-    if (progress != pass->progress || lacks_but_a_processor(pass)) {
+    if (progress != pass->progress || is_only_slow(pass)) {
         pass->progress = progress;
         pass->since_ns = now;
-    } else if (now - pass->since_ns >= (progress ? LATE_MS : FIRST_MS) * NS_PER_MS) {
+    } else if (now - pass->since_ns >= (tid_of(pass) ? LATE_MS : FIRST_MS) * NS_PER_MS) {
         give_up_pass(module);
     }
 }

@@ -173,9 +173,10 @@ struct block {
     LIST_HEAD(, remover) removers; /* remove: answered when it is gone, or late */
     struct asks waiting; /* assign_process: until a kill, or one of the same pid, is over */
 
-    struct asks listers;       /* list_block: until the scan that began behind them is over */
-    uint64_t scan;             /* number of the newest scan that was begun */
-    uint64_t scan_began_ns;    /* CLOCK_MONOTONIC */
+    struct asks listers;    /* list_block: until the scan that began behind them is over */
+    uint64_t scan;          /* number of the newest scan that was begun */
+    uint64_t scan_since_ns; /* CLOCK_MONOTONIC: since when it may be held up */
+    const struct tracker_op *scan_op; /* the workers', while it is scanned */
     bool scanning, scan_again; /* a scan is at the workers; another one is wanted behind it */
     uint64_t loss_ns; /* CLOCK_BOOTTIME of the last loss, until a scan has repaired it; 0: none */
     bool scan_waits;  /* until it is its turn at the workers */

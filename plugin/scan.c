@@ -20,7 +20,7 @@
 enum {
     MANY = 256,          /* members: where that many are known, who did not move need not be read */
     TELL_MS = 100,       /* how long the feed may take to tell of an end that a scan saw */
-    HELD_UP_MS = 2000,   /* a scan that takes longer is held up by a process that cannot be read */
+    HELD_UP_MS = 2000,   /* a scan that then hangs in a read is held up by that process */
     REPAIR_S = 60,       /* for so long a loss is looked after */
     AT_WORKERS_MAX = 24, /* scans of blocks; those who hold workers up hold up nobody else */
 };
@@ -323,7 +323,8 @@ static void scan_whole(struct module *module)
         return;
     }
     module->scanning = true;
-    module->scan_began_ns = monotonic_ns();
+    module->scan_since_ns = monotonic_ns();
+    module->scan_op = op;
     op->tag = ++module->scan;
     tracker_op_submit(module->workers, op);
 }
@@ -370,7 +371,8 @@ static void begin(struct module *module, struct block *block)
     op->life = block->life;
     op->tag = block->scan;
     block->scanning = true;
-    block->scan_began_ns = monotonic_ns();
+    block->scan_since_ns = monotonic_ns();
+    block->scan_op = op;
     TAILQ_INSERT_TAIL(&module->scans_running, block, in_scans);
     module->n_scans++;
     tracker_op_submit(module->workers, op);
@@ -441,21 +443,37 @@ void scan_block(struct module *module, struct block *block)
     scan_one(module, block, false, true);
 }
 
+/* One that a process does not hang has only no processor, or no worker yet: it is given its time
+ * once more. */
+static bool is_held_up(const struct tracker_op *op, uint64_t *since_ns, uint64_t now)
+{
+    if (tracker_op_hangs(op))
+        return true;
+    *since_ns = now;
+    return false;
+}
+
 /* The next one leaves the process out that holds this one up. */
 void scan_give_up_late(struct module *module)
 {
     uint64_t now = monotonic_ns(), patience = HELD_UP_MS * NS_PER_MS;
     struct block *block;
-    if (module->scanning && now - module->scan_began_ns > patience) {
+    if (module->scanning && module->scan_since_ns + patience < now &&
+        is_held_up(module->scan_op, &module->scan_since_ns, now)) {
         module->counters.scans_late++;
         module->scan_again = true;
         end_scan_of_all(module, false);
     }
-    /* In the order of their beginnings: one that begins anew is behind all others, and not late. */
-    while ((block = TAILQ_FIRST(&module->scans_running)) && block->scan_began_ns + patience < now) {
-        module->counters.scans_late++;
-        block->scan_again = true;
-        end_scan(module, block, false);
+    /* By that time. One that begins anew, or may go on, is behind all others, and not late. */
+    while ((block = TAILQ_FIRST(&module->scans_running)) && block->scan_since_ns + patience < now) {
+        if (is_held_up(block->scan_op, &block->scan_since_ns, now)) {
+            module->counters.scans_late++;
+            block->scan_again = true;
+            end_scan(module, block, false);
+        } else {
+            TAILQ_REMOVE(&module->scans_running, block, in_scans);
+            TAILQ_INSERT_TAIL(&module->scans_running, block, in_scans);
+        }
     }
 }
 

@@ -9,10 +9,11 @@
  * costs one thread, and not all of them. Any thread; a lock guards the list.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
-    HELD_MS = 50,  /* a read that takes longer hangs */
+    HELD_MS = 50,  /* a read that waits for longer hangs; one that has only no processor does not */
     HELD_MAX = 64, /* reads at a time, over all threads */
 };
 
@@ -20,5 +21,9 @@ enum {
  * too many reads are under way: leave it. */
 int held_begin(uint32_t pid);
 void held_end(int number);
+
+/* True where this thread is in a read that hangs. Where it has but no processor, or waits for
+ * something else, a lock of the kernel's for example, it is not. */
+bool held_hangs(uint32_t tid);
 
 #endif

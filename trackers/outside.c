@@ -349,6 +349,7 @@ void outside_run(struct outside_search *search)
         if (hunt.look.rows[i].place != LINEAGE_NOWHERE)
             r = take_row(&hunt, &hunt.look.rows[i]);
     search->result = r;
+    __atomic_store_n(&search->tid, 0, __ATOMIC_RELAXED);
 }
 
 void outside_clear(struct outside_search *search)

@@ -67,7 +67,7 @@ struct outside_search {
     /* While it runs; all atomic. */
     bool given_up;     /* the owner's: nobody is to be signalled any more */
     unsigned progress; /* grows with each reading of a process */
-    uint32_t tid;      /* the thread that does it; 0: it has not begun */
+    uint32_t tid;      /* the thread that does it; 0: none does */
 
     int result; /* 0, -ENOMEM, or what /proc says */
 };

@@ -11,9 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "trackers/held.h"
 #include "trackers/procfs.h"
 #include "trackers/tracker_impl.h"
 
@@ -225,9 +227,17 @@ bool tracker_has_pid(const struct tracker_op *op, uint32_t pid)
 int tracker_op_run(struct tracker_op *op)
 {
     op->began_ns = boottime_ns();
+    __atomic_store_n(&op->tid, (uint32_t)syscall(SYS_gettid), __ATOMIC_RELAXED);
     op->result =
         op->kind == TRACKER_FACTS ? read_facts(op) : op->tracker->class->run(op->tracker, op);
+    __atomic_store_n(&op->tid, 0, __ATOMIC_RELAXED);
     return op->result;
+}
+
+bool tracker_op_hangs(const struct tracker_op *op)
+{
+    uint32_t tid = __atomic_load_n(&op->tid, __ATOMIC_RELAXED);
+    return tid && held_hangs(tid);
 }
 
 static void run(struct job *job)

@@ -159,6 +159,7 @@ struct tracker_op {
     int fd_end; /* CREATE, WATCH: watch_fd has to be below it, else -EMFILE; 0: any (fd_budget.h) */
     unsigned n_new;     /* CREATE: the owner's, untouched */
     uint64_t tag, life; /* the owner's, untouched */
+    uint32_t tid;       /* the thread that does it; 0: none does. Atomic */
     /* SCAN, KILL without places: what the owner knows, held until the end. SCAN with places, where
      * it is given: who is still where it is known to be is told by its pid alone. */
     struct known *known;
@@ -195,6 +196,10 @@ struct tracker_op *tracker_op_new(struct tracker *tracker, enum tracker_op_kind 
 /* Hands it to a worker; `done` is called from workers_hand_out and frees it with tracker_op_free,
  * or submits it again. */
 void tracker_op_submit(struct workers *workers, struct tracker_op *op);
+
+/* True where it is being done, and a process hangs it that it reads (held.h). For its owner, while
+ * it is at the workers. */
+bool tracker_op_hangs(const struct tracker_op *op);
 
 /* Does it here and now, without a worker and without `done`: for beginnings. Returns its result. */
 int tracker_op_run(struct tracker_op *op);

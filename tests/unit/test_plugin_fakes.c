@@ -7,12 +7,15 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "test_plugin_proc.h"
 #include "trackers/feeds/feed_impl.h"
+#include "trackers/held.h"
 #include "trackers/tracker_impl.h"
 
 /* ---- the feed ---- */
@@ -122,8 +125,27 @@ static bool fake_locate(const struct tracker *tracker, const char *path, char *b
     return true;
 }
 
+static _Atomic unsigned slow_ms, hanging_pid;
+
+void fake_tracker_slow(unsigned ms, uint32_t pid)
+{
+    hanging_pid = pid;
+    slow_ms = ms;
+}
+
+static void be_slow(void)
+{
+    uint32_t pid = hanging_pid;
+    int ms = (int)atomic_exchange(&slow_ms, 0);
+    int number = ms && pid ? held_begin(pid) : -1;
+    poll(NULL, 0, ms);
+    if (number >= 0)
+        held_end(number);
+}
+
 static int fake_scan(struct tracker_op *op)
 {
+    be_slow();
     char path[256];
     uint32_t pids[PROC_FAKES];
     snprintf(path, sizeof path, "/root/b-%s", op->block);

@@ -24,4 +24,8 @@ unsigned fake_feed_n_asked(struct feed *feed);
 
 struct tracker *fake_tracker_open(void);
 
+/* The next scan is slow: it takes so many milliseconds, or in a read of this process hangs for as
+ * long. */
+void fake_tracker_slow(unsigned ms, uint32_t hanging_pid);
+
 #endif

@@ -5,10 +5,12 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 #include "plugin/intake.h"
 #include "plugin/scan.h"
+#include "test_plugin_fakes.h"
 #include "test_plugin_people.h"
 
 TestSuite(scans, .init = begin_bpf, .fini = end_bench);
@@ -25,6 +27,33 @@ Test(scans, a_scan_finds_who_was_not_told)
     assert_story(bench, "added 1 unseen by scan; added 2 child [elsewhere] by scan");
     scan();
     assert_story(bench, "");
+}
+
+/* One scan that takes three seconds; after two and a half it is looked at. */
+static uint64_t scan_slowly(uint32_t hanging_pid)
+{
+    fake_tracker_slow(3000, hanging_pid);
+    scan_all(&bench->module);
+    poll(NULL, 0, 2500);
+    scan_give_up_late(&bench->module);
+    bench_answer(bench);
+    return bench->module.counters.scans_late;
+}
+
+Test(scans, a_scan_that_a_process_hangs_is_begun_anew)
+{
+    starts[1] = now();
+    shows(1, OUTSIDE, "unseen");
+    cr_assert_eq(scan_slowly(5), 1);
+    assert_story(bench, "added 1 unseen by scan");
+}
+
+Test(scans, a_scan_that_only_takes_long_is_waited_for)
+{
+    starts[1] = now();
+    shows(1, OUTSIDE, "unseen");
+    cr_assert_eq(scan_slowly(0), 0);
+    assert_story(bench, "added 1 unseen by scan");
 }
 
 /* Within one clock tick the start says nothing of who came first. */

@@ -3,6 +3,10 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/gather.h"
 #include "trackers/held.h"
@@ -22,18 +26,74 @@ Test(held, a_read_that_just_began_holds_up_nobody)
     held_end(second);
 }
 
-Test(held, a_read_that_takes_long_keeps_others_from_that_process_alone)
+/* One who reads process 5 until it is told to end, and waits for that, or computes meanwhile. */
+struct reader {
+    pthread_t thread;
+    bool waits;
+    int end[2];      /* a pipe */
+    atomic_uint tid; /* once it reads */
+    atomic_bool over;
+};
+
+static void *read_on(void *argument)
 {
-    int read = held_begin(5);
+    struct reader *reader = argument;
+    char byte;
+    int read_number = held_begin(5);
+    cr_assert_geq(read_number, 0);
+    atomic_store(&reader->tid, (unsigned)syscall(SYS_gettid));
+    if (reader->waits)
+        cr_assert_eq(read(reader->end[0], &byte, 1), 1);
+    while (!atomic_load(&reader->over))
+        ;
+    held_end(read_number);
+    return NULL;
+}
+
+static void reader_begin(struct reader *reader)
+{
+    cr_assert_eq(pipe(reader->end), 0);
+    cr_assert_eq(pthread_create(&reader->thread, NULL, read_on, reader), 0);
+    while (!atomic_load(&reader->tid))
+        let_pass(1);
     let_pass(HELD_MS + 10);
+}
+
+static void reader_end(struct reader *reader)
+{
+    atomic_store(&reader->over, true);
+    cr_assert_eq(write(reader->end[1], "", 1), 1);
+    pthread_join(reader->thread, NULL);
+    close(reader->end[0]);
+    close(reader->end[1]);
+}
+
+Test(held, a_read_that_hangs_keeps_others_from_that_process_alone)
+{
+    struct reader reader = {.waits = true};
+    reader_begin(&reader);
     cr_assert_eq(held_begin(5), -EBUSY);
+    cr_assert(held_hangs(reader.tid));
     int other = held_begin(6);
     cr_assert_geq(other, 0);
+    cr_assert_not(held_hangs((uint32_t)syscall(SYS_gettid)), "another's read");
     held_end(other);
-    held_end(read);
-    read = held_begin(5);
-    cr_assert_geq(read, 0);
-    held_end(read);
+    reader_end(&reader);
+    cr_assert_not(held_hangs(reader.tid));
+    int again = held_begin(5);
+    cr_assert_geq(again, 0);
+    held_end(again);
+}
+
+Test(held, a_read_that_only_takes_long_keeps_nobody_off)
+{
+    struct reader reader = {.waits = false};
+    reader_begin(&reader);
+    int other = held_begin(5);
+    cr_assert_geq(other, 0);
+    held_end(other);
+    cr_assert_not(held_hangs(reader.tid));
+    reader_end(&reader);
 }
 
 Test(held, there_is_an_end_to_how_many_may_be_under_way)
