@@ -58,13 +58,15 @@ def unexplained(checkpoint: dict[str, Any]) -> list[str]:
             f"{missed * REMOVAL_MESSAGES} would have told it"]
 
 
-#: Looks and scans that are given up and begun anew, because a process hangs whoever reads it. Here none does.
-HELD_UP = ("outside_late", "scans_late")
+#: Looks and scans, and those of them that were given up because a process hangs whoever reads it. Here one does at
+#: most for a moment, where it loses its processor in the midst of an exec: a tenth is far more than that gives.
+HELD_UP = {"outside_looks": "outside_late", "scans": "scans_late"}
+HELD_UP_PART = 0.1
 
 
 def held_up(counters: dict[str, int]) -> list[str]:
-    return [f"{counters[name]} {name}, though no process hangs its reader: a look that only waits for a processor was "
-            "given up" for name in HELD_UP if counters[name]]
+    return [f"{counters[late]} {late} of {counters[of]} {of}, though no process hangs its reader: what is only slow was "
+            "given up" for of, late in HELD_UP.items() if counters[late] > HELD_UP_PART * counters[of]]
 
 
 # ---- growth --------------------------------------------------------------------------------------
