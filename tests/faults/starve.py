@@ -9,6 +9,7 @@ import pathlib
 import resource
 import signal
 import socket
+import time
 
 from blackbox import intrude, programs
 from blackbox.programs import Odd
@@ -16,6 +17,8 @@ from blackbox.wire import Refused
 
 from fault import Fault
 from world import Held, World
+
+TOLD_EVERY_S = 10.0  # the log has no more lines on connections that are refused
 
 
 class DescriptorsOut(Fault):
@@ -26,8 +29,10 @@ class DescriptorsOut(Fault):
     lasts = True
     without = frozenset({"remove"})  # a walk takes some: it is tried again until there are
     allows = frozenset({"limit", "internal", "not_supported"})  # the last: no keeper for on_crash: kill
+    undone = -TOLD_EVERY_S  # when the last one was
 
     def do(self) -> None:
+        time.sleep(max(0.0, self.undone + TOLD_EVERY_S - time.monotonic()))
         self.pid = self.world.broker.pid
         self.before = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
         self.refused = self.world.counter("connections_refused", "rpc")
@@ -63,6 +68,7 @@ class DescriptorsOut(Fault):
         raise AssertionError("there were descriptors for 64 blocks more")
 
     def undo(self) -> None:
+        DescriptorsOut.undone = time.monotonic()
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE, self.before)
         self.crowd.close()
         for name in self.made:

@@ -87,9 +87,7 @@ def assign(world: World, number: str, *life: str) -> None:
     held = block(world, number)
     if world.tracker != "cgroup" and life[0] in PARTED:
         return
-    odd = Odd(*life)
-    held.add(odd).moved = True  # its children may be found after they were born
-    held.world.requests.send("assign_process", block_id=held.id, pid=odd.pid)
+    held.assign(held.add(Odd(*life)))  # its children may be found after they were born
 
 
 @step
@@ -103,7 +101,6 @@ def move(world: World, number: str, other: str, which: str) -> None:
         return  # who leaves its child alone takes nobody along
     if world.tracker != "cgroup" and set(member.odd.command) & set(PARTED):
         return
-    member.moved = True
     if set(member.odd.command) & set(PARTED):
         member.stayers = set()  # its daemon is no descendant: it stays, and ends with the source
     # While there is a fault it may be refused, and the member ends with the source.
@@ -112,7 +109,7 @@ def move(world: World, number: str, other: str, which: str) -> None:
     target.members.append(member)
     member.held = target
     world.requests.settle()
-    world.requests.send("assign_process", block_id=target.id, pid=member.odd.pid)
+    target.assign(member)
     if world.is_calm:
         world.requests.settle()  # before a fault comes
 

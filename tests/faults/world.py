@@ -16,7 +16,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from typing import Any
+from typing import Any, Callable
 
 import zmq
 from blackbox import programs
@@ -40,7 +40,7 @@ class Requests:
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, tuple[str, dict[str, Any]]] = {}
+        self._waiting: dict[int, tuple[str, dict[str, Any], Callable[[], None] | None]] = {}
         self.allowed: frozenset[str] = frozenset()  # errorcodes, besides the usual ones
         self.refusals: list[str] = []  # sentences of those
         self.answered = 0
@@ -60,9 +60,10 @@ class Requests:
         self._waiting.clear()
         self._open()
 
-    def send(self, command: str, **data: Any) -> None:
+    def send(self, command: str, when_done: Callable[[], None] | None = None, **data: Any) -> None:
+        """`when_done` is called where the reply is no refusal."""
         number = next(self._numbers)
-        self._waiting[number] = (command, data)
+        self._waiting[number] = (command, data, when_done)
         self._socket.send_multipart([b"", pack({"command": command, "reqid": number, "data": data})])
 
     def take(self) -> None:
@@ -85,7 +86,10 @@ class Requests:
         request = self._waiting.pop(reply.get("resid"), None)
         assert request is not None, f"a reply that nobody waits for: {reply}"
         self.answered += 1
-        if "error" in reply and reply["errorcode"] not in USUAL:
+        if "error" not in reply:
+            if request[2] is not None:
+                request[2]()
+        elif reply["errorcode"] not in USUAL:
             assert reply["errorcode"] in self.allowed, f"{request}: {reply}"
             self.refusals.append(reply["error"])
 
@@ -96,7 +100,8 @@ class Member:
     held: Held
     odd: Odd
     begun: float = dataclasses.field(default_factory=time.monotonic)
-    moved: bool = False  # it has been in more than one block
+    moved: bool = False  # somebody asked that it join another block, or its first after it began
+    put: Held | None = None  # where it was put then, if it was
     doomed: bool = False  # somebody may have ended it
     stayers: set[int] | None = None
     seen: bool = False  # it was known as a member while all was well
@@ -173,7 +178,16 @@ class Held:
 
     def put_here(self) -> set[int]:
         """Those whose tag does not say so: somebody assigned them."""
-        return {pid for member in self.members if member.moved for pid in member.pids()}
+        return {pid for held in self.world.blocks for member in held.members if member.put is self
+                for pid in member.pids()}
+
+    def assign(self, member: Member) -> None:
+        """Asks that. While there is a fault it may be refused, and the member stays where it is."""
+        member.moved = True
+
+        def note() -> None:
+            member.put = self
+        self.world.requests.send("assign_process", note, block_id=self.id, pid=member.odd.pid)
 
     # ---- lives
 

@@ -220,7 +220,13 @@ class Odd:
         self.lines: list[dict[str, Any]] = []
         self._rest = b""
         if joins is not None:  # it is there, and waits until it is let in
-            joins(self.pid)
+            try:
+                joins(self.pid)
+            except BaseException:
+                self.process.kill()
+                self.process.wait()
+                self.close()
+                raise
             self.say()
 
     @property
