@@ -14,7 +14,8 @@ static char directory[64];
 
 static void remove_directory(void)
 {
-    static const char *const names[] = {"cgroup.procs", "cgroup.events", "cpu.stat"};
+    static const char *const names[] = {"cgroup.procs", "cgroup.threads", "cgroup.events",
+                                        "cpu.stat"};
     int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (size_t i = 0; fd >= 0 && i < sizeof names / sizeof *names; i++)
         unlinkat(fd, names[i], 0);
@@ -50,6 +51,28 @@ static void read_members(void)
     free(pids);
 }
 
+static int see_threads(void *context, const char *path, const uint32_t *tids, size_t n)
+{
+    unsigned *calls = context;
+    must(*path == '\0' && n > 0);
+    for (size_t i = 0; i < n; i++)
+        must(tids[i] != 0 && (i == 0 || tids[i] > tids[i - 1]));
+    ++*calls;
+    return 0;
+}
+
+/* The processes by themselves, then with a list of threads of the same numbers. */
+static void read_lists(const struct input *text)
+{
+    unsigned calls = 0;
+    put("cgroup.procs", text);
+    put("cgroup.threads", &(struct input){text->at, 0});
+    read_members();
+    put("cgroup.threads", text);
+    must(cgroupfs_walk_threads(directory, see_threads, &calls) == 0 && calls <= 1);
+    read_members();
+}
+
 static void find_mount(struct input *text)
 {
     char *directory_of_own = NULL;
@@ -68,8 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     make_directory();
     switch (take_byte(&input) % 4) {
     case 0:
-        put("cgroup.procs", &input);
-        read_members();
+        read_lists(&input);
         break;
     case 1:
         put("cgroup.events", &input);
