@@ -362,9 +362,9 @@ static int walk_by(const char *directory, bool threads_alone, cgroupfs_take *tak
         r = unread(entry);
         if (r < 0 || entry->fts_info != FTS_D)
             continue;
-        skip_if_leaf(walk, entry);
         r = threads_alone ? read_numbers(entry->fts_path, "cgroup.threads", &list)
                           : read_procs(entry->fts_path, &list, &threads);
+        skip_if_leaf(walk, entry); /* behind that: who moves down meanwhile is told of */
         if (r == 0 && list.n > 0)
             r = take(context, entry->fts_path + strlen(directory), list.pids, list.n);
     }

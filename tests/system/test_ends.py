@@ -182,6 +182,8 @@ class StopTree(EndsCase):
         thread = threading.Thread(target=lambda: replies.append(other(
             "stop_tree", block_id=block.id, grace_ms=9000)))
         thread.start()
+        programs.wait_for(lambda: self.control("stats")["gauges"]["requests_waiting"] > 1,
+                          "it waits, and we do")
         self.assertEqual(block.remove()["survivors"], [])
         thread.join()
         other.close()
