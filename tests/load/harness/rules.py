@@ -58,8 +58,9 @@ def unexplained(checkpoint: dict[str, Any]) -> list[str]:
             f"{missed * REMOVAL_MESSAGES} would have told it"]
 
 
-#: Looks and scans, and those of them that were given up because a process hangs whoever reads it. Here one does at
-#: most for a moment, where it loses its processor in the midst of an exec: a tenth is far more than that gives.
+#: Looks and scans, and those of them that were given up because a process hangs whoever reads it. Here none does for
+#: long; one that loses its processor in the midst of an exec, which locks its memory, may for a moment. Of 727 looks
+#: 12 were given up, and what held them was not seen.
 HELD_UP = {"outside_looks": "outside_late", "scans": "scans_late"}
 HELD_UP_PART = 0.1
 
