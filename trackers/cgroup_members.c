@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "trackers/procfs.h"
-
 /* ---- of one block, with facts ---- */
 
 struct scan {
@@ -96,49 +94,21 @@ int cgroup_scan(struct tracker *tracker, struct tracker_op *op)
 struct census {
     const struct cgroup_tracker *cgroup;
     unsigned *progress;
-    uint32_t *tids;
-    size_t n, room;
 };
 
 /* What lies beside blocks, below our root, is nobody's block. */
-static bool is_of_a_block(const struct census *census, const char *path)
+static bool is_of_a_block(void *context, const char *path)
 {
+    const struct census *census = context;
     char whole[2 * TRACKER_PATH_MAX], block[TRACKER_BLOCK_MAX + 1], scope[TRACKER_SCOPE_MAX + 1];
+    __atomic_add_fetch(census->progress, 1, __ATOMIC_RELAXED);
     snprintf(whole, sizeof whole, "%s%s", census->cgroup->root_in_hierarchy, path);
     return cgroup_locate(&census->cgroup->tracker, whole, block, scope);
-}
-
-static int count_in(void *context, const char *path, const uint32_t *tids, size_t n)
-{
-    struct census *census = context;
-    __atomic_add_fetch(census->progress, 1, __ATOMIC_RELAXED);
-    if (!is_of_a_block(census, path))
-        return 0;
-    if (census->n + n > census->room) {
-        size_t room = 2 * census->room + n;
-        uint32_t *grown = realloc(census->tids, room * sizeof *grown);
-        if (!grown)
-            return -ENOMEM;
-        census->tids = grown;
-        census->room = room;
-    }
-    memcpy(census->tids + census->n, tids, n * sizeof *tids);
-    census->n += n;
-    return 0;
 }
 
 int cgroup_threads(const struct tracker *tracker, unsigned *progress, uint32_t **ret_tids,
                    size_t *ret_n)
 {
-    struct census census = {.cgroup = (const struct cgroup_tracker *)tracker, .progress = progress};
-    int r = cgroupfs_walk_threads(tracker->root_path, count_in, &census);
-    if (r < 0) {
-        free(census.tids);
-        return r;
-    }
-    if (census.n)
-        qsort(census.tids, census.n, sizeof *census.tids, proc_by_number);
-    *ret_tids = census.tids;
-    *ret_n = census.n;
-    return 0;
+    struct census census = {(const struct cgroup_tracker *)tracker, progress};
+    return cgroupfs_threads(tracker->root_path, is_of_a_block, &census, ret_tids, ret_n);
 }

@@ -378,36 +378,56 @@ int cgroupfs_walk(const char *directory, cgroupfs_take *take, void *context)
     return walk_by(directory, false, take, context);
 }
 
-int cgroupfs_walk_threads(const char *directory, cgroupfs_take *take, void *context)
+struct gathering {
+    struct pid_list all;
+    bool (*wants)(void *context, const char *path);
+    void *context;
+};
+
+static int gather(void *context, const char *path, const uint32_t *pids, size_t n)
 {
-    return walk_by(directory, true, take, context);
+    struct gathering *gathering = context;
+    struct pid_list *all = &gathering->all;
+    if (gathering->wants && !gathering->wants(gathering->context, path))
+        return 0;
+    if (all->n + n > all->room) {
+        size_t room = 2 * all->room + n;
+        uint32_t *grown = realloc(all->pids, room * sizeof *grown);
+        if (!grown)
+            return -ENOMEM;
+        all->pids = grown;
+        all->room = room;
+    }
+    memcpy(all->pids + all->n, pids, n * sizeof *pids);
+    all->n += n;
+    return 0;
 }
 
-static int add_pids(void *context, const char *path, const uint32_t *pids, size_t n)
+static int gather_all(const char *directory, bool threads_alone, struct gathering *gathering,
+                      uint32_t **ret_pids, size_t *ret_n)
 {
-    struct pid_list *all = context;
-    (void)path;
-    uint32_t *grown = realloc(all->pids, (all->n + n) * sizeof *grown);
-    if (!grown)
-        return -ENOMEM;
-    memcpy(grown + all->n, pids, n * sizeof *pids);
-    all->pids = grown;
-    all->n += n;
+    int r = walk_by(directory, threads_alone, gather, gathering);
+    if (r < 0) {
+        free(gathering->all.pids);
+        return r;
+    }
+    sort_unique(&gathering->all);
+    *ret_pids = gathering->all.pids;
+    *ret_n = gathering->all.n;
     return 0;
 }
 
 int cgroupfs_members(const char *directory, uint32_t **ret_pids, size_t *ret_n)
 {
-    struct pid_list all = {0};
-    int r = cgroupfs_walk(directory, add_pids, &all);
-    if (r < 0) {
-        free(all.pids);
-        return r;
-    }
-    sort_unique(&all);
-    *ret_pids = all.pids;
-    *ret_n = all.n;
-    return 0;
+    struct gathering gathering = {.wants = NULL};
+    return gather_all(directory, false, &gathering, ret_pids, ret_n);
+}
+
+int cgroupfs_threads(const char *directory, bool (*wants)(void *context, const char *path),
+                     void *context, uint32_t **ret_tids, size_t *ret_n)
+{
+    struct gathering gathering = {.wants = wants, .context = context};
+    return gather_all(directory, true, &gathering, ret_tids, ret_n);
 }
 
 /* Nothing can fork while it is frozen, and SIGKILL is taken when it thaws. */

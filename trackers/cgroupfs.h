@@ -41,9 +41,11 @@ int cgroupfs_members(const char *directory, uint32_t **ret_pids, size_t *ret_n);
 typedef int cgroupfs_take(void *context, const char *path, const uint32_t *pids, size_t n);
 int cgroupfs_walk(const char *directory, cgroupfs_take *take, void *context);
 
-/* The same of threads that run: their numbers, which are pids where they are their process's first.
- * It is the quickest account of many cgroups. */
-int cgroupfs_walk_threads(const char *directory, cgroupfs_take *take, void *context);
+/* All threads that run in those cgroups at `directory` and below whose path `wants` (null: in all),
+ * sorted, each once; a thread's number is its process's pid where it is the first. Owned by the
+ * caller. It is the quickest account of many cgroups. */
+int cgroupfs_threads(const char *directory, bool (*wants)(void *context, const char *path),
+                     void *context, uint32_t **ret_tids, size_t *ret_n);
 
 /* SIGKILL to everything in it and below, frozen or not: cgroup.kill (Linux 5.14), else as below.
  * Once: on kernels before early 2025 a fork may slip through, so look and repeat. A directory that

@@ -41,9 +41,8 @@ int held_begin(uint32_t pid)
     uint64_t now_ns = boottime_ns();
     pthread_mutex_lock(&lock);
     int place = find_place(pid, now_ns);
-    if (place >= 0) {
+    if (place >= 0)
         reads[place] = (struct read){pid, (uint32_t)syscall(SYS_gettid), now_ns};
-    }
     pthread_mutex_unlock(&lock);
     return place;
 }

@@ -97,9 +97,9 @@ void tracker_unmark(const struct tracker *tracker, const char *block, enum track
  * block. */
 int tracker_cpu_us(const struct tracker *tracker, const char *block, uint64_t *ret_cpu_us);
 
-/* All threads that run in any block now, as the kernel has it, sorted. A process whose first thread
- * is among them, which has its number, is in a block; one whose first thread has ended is told of
- * by the others alone. Who moves meanwhile may be told of twice, or not. `progress` grows while it
+/* All threads that run in any block now, as the kernel has it, sorted, each once. A process whose
+ * first thread is among them, which has its number, is in a block; one whose first thread has ended
+ * is told of by the others alone. Who moves meanwhile may be left out. `progress` grows while it
  * goes on, for a thread that looks on. The caller owns what is returned. For a worker's thread; any
  * one. -ENOTSUP: this tracker has no places; -ENOMEM, or what the files say. */
 int tracker_threads(const struct tracker *tracker, unsigned *progress, uint32_t **ret_tids,
